@@ -1,0 +1,192 @@
+"""Every Redis key that by-cp touches, and nothing else.
+
+Theory: a key is unambiguous because each name stands last in it, or is quoted. by-framework's keys
+keep by-framework's spelling (schema v1) and by-framework's method names. All keys of by-cp's own
+stand below `byai_gateway:control_plane:` beside the specified ones.
+"""
+
+from __future__ import annotations
+
+PREFIX = "byai_gateway:control_plane:"
+
+
+def quote(part: str) -> str:
+    """Make `part` safe to stand in the middle of a key: no two parts quote alike.
+
+    Only `%`, `:` and the braces (a cluster's hash tags) are escaped, as in RFC 3986; an empty part
+    is by-framework's `_`, and so a literal `_` becomes `%5F`.
+    """
+    if part in ("", "_"):
+        return "_" if not part else "%5F"
+    for character in "%:{}":
+        part = part.replace(character, f"%{ord(character):02X}")
+    return part
+
+
+class RedisKeys:
+    """The keys, as static methods, under the names that by-framework gives them."""
+
+    CONTROL_PLANE_PREFIX = PREFIX.rstrip(":")
+
+    # --- by-framework's own: control streams, registry, session -----------------------------------
+
+    @staticmethod
+    def ctrl_stream(agent_type: str) -> str:
+        """Stream of commands that any worker of the agent type may take."""
+        return f"byai_gateway:ctrl:agent_type:{agent_type}"
+
+    @staticmethod
+    def worker_ctrl_stream(worker_id: str) -> str:
+        """Stream of commands for one worker."""
+        return f"byai_gateway:ctrl:worker:{worker_id}"
+
+    @staticmethod
+    def session_data_stream(session_id: str) -> str:
+        """Stream into which workers put what they answer in a session."""
+        return f"byai_gateway:session:{session_id}:data_stream"
+
+    KNOWN_WORKERS = "byai_gateway:registry:workers"
+
+    @staticmethod
+    def agent_type_members(agent_type: str) -> str:
+        """Set of worker ids that registered for the agent type, dead ones included."""
+        return f"byai_gateway:registry:agent_type:workers:{agent_type}"
+
+    @staticmethod
+    def worker_declared_agent_types(worker_id: str) -> str:
+        """Set of agent types that the worker serves."""
+        return f"byai_gateway:registry:worker:agent_types:{worker_id}"
+
+    @staticmethod
+    def worker_online_lease(worker_id: str) -> str:
+        """Lease (string with a time to live) that a living worker renews."""
+        return f"byai_gateway:registry:worker:online:{worker_id}"
+
+    # --- the control plane's, as specified --------------------------------------------------------
+
+    @staticmethod
+    def control_plane_wakeup_stream() -> str:
+        """Stream of WakeupRequest for the manager."""
+        return f"{PREFIX}mgmt:wakeup"
+
+    @staticmethod
+    def control_plane_wakeup_result_stream(execution_id: str) -> str:
+        """Stream of WakeupDecision for one execution; expires."""
+        return f"{PREFIX}mgmt:wakeup:result:{execution_id}"
+
+    @staticmethod
+    def control_plane_delivery_pending_stream() -> str:
+        """Stream of PendingDelivery: the commands that are held."""
+        return f"{PREFIX}mgmt:delivery:pending"
+
+    @staticmethod
+    def control_plane_deadletter_stream() -> str:
+        """Stream of commands that could not be delivered, payload included."""
+        return f"{PREFIX}mgmt:deadletter"
+
+    @staticmethod
+    def control_plane_agent_availability(agent_type: str) -> str:
+        """Row of the availability view: how the agent type's last wake stands."""
+        return f"{PREFIX}availability:agent_type:{agent_type}"
+
+    @staticmethod
+    def control_plane_agent_circuit(agent_type: str) -> str:
+        """Circuit in by-framework's JSON, `{"state":"OPEN","reason":…}`; anyone may write it."""
+        return f"{PREFIX}circuit:agent_type:{agent_type}"
+
+    @staticmethod
+    def control_plane_agent_fallback(agent_type: str) -> str:
+        """Fallback in by-framework's JSON, `{"selected_agent_type":…}`; anyone may write it."""
+        return f"{PREFIX}fallback:agent_type:{agent_type}"
+
+    @staticmethod
+    def control_plane_tenant_quota(user_code: str) -> str:
+        """Quota in by-framework's JSON, `{"available":false,"reason":…}`; anyone may write it."""
+        return f"{PREFIX}quota:tenant:{user_code}"
+
+    @staticmethod
+    def control_plane_user_quota(user_code: str) -> str:
+        """The name under which by-framework 0.2 itself reads a quota."""
+        return f"{PREFIX}quota:user:{user_code}"
+
+    @staticmethod
+    def control_plane_wakeup_dedupe(agent_type: str, user_code: str, region: str) -> str:
+        """Claim of one wake: holds the execution_id of the wake group's leader; expires."""
+        return f"{PREFIX}wakeup:dedupe:{wake_group(agent_type, user_code, region)}"
+
+    # --- by-cp's own ------------------------------------------------------------------------------
+
+    @staticmethod
+    def log() -> str:
+        """Stream of events: the truth."""
+        return f"{PREFIX}log"
+
+    @staticmethod
+    def head(execution_id: str) -> str:
+        """Hash: one execution's state, version and positions; expires once it is settled."""
+        return f"{PREFIX}head:{execution_id}"
+
+    @staticmethod
+    def call(call_id: str) -> str:
+        """Answer already given to a call, for the client that sends it twice; expires."""
+        return f"{PREFIX}call:{call_id}"
+
+    @staticmethod
+    def inbox(inbox_id: str) -> str:
+        """Stream of outcomes for the waiting callers of one process; expires."""
+        return f"{PREFIX}inbox:{inbox_id}"
+
+    @staticmethod
+    def wake(group: str) -> str:
+        """Hash: the claim of a wake group (epoch, leader, until); expires."""
+        return f"{PREFIX}wakeup:group:{group}"
+
+    @staticmethod
+    def wake_members(group: str) -> str:
+        """Sorted set: who waits for a wake, by priority, then by age."""
+        return f"{PREFIX}wakeup:members:{group}"
+
+    @staticmethod
+    def pending_index(agent_type: str) -> str:
+        """Sorted set: what is held for an agent type, by priority, then by age."""
+        return f"{PREFIX}pending:agent_type:{agent_type}"
+
+    @staticmethod
+    def pending_depth() -> str:
+        """Hash: how many commands are held for each agent type."""
+        return f"{PREFIX}pending:depth"
+
+    @staticmethod
+    def deadlines() -> str:
+        """Sorted set: waiting executions by the time, in ms, at which they expire."""
+        return f"{PREFIX}deadlines"
+
+    @staticmethod
+    def online(agent_type: str) -> str:
+        """Sorted set: workers of the agent type last seen online; a cache of their leases."""
+        return f"{PREFIX}online:agent_type:{agent_type}"
+
+    @staticmethod
+    def view_circuit(agent_type: str) -> str:
+        """Hash: row of the circuit view."""
+        return f"{PREFIX}view:circuit:{agent_type}"
+
+    @staticmethod
+    def view_quota(user_code: str) -> str:
+        """Hash: row of the quota view."""
+        return f"{PREFIX}view:quota:{user_code}"
+
+    @staticmethod
+    def view_fallback(agent_type: str) -> str:
+        """Hash: row of the fallback view."""
+        return f"{PREFIX}view:fallback:{agent_type}"
+
+    @staticmethod
+    def dead_letter_index() -> str:
+        """Hash: execution_id of each dead letter, and its entry in the dead letter stream."""
+        return f"{PREFIX}deadletter:index"
+
+
+def wake_group(agent_type: str, user_code: str, region: str) -> str:
+    """Name of the group of executions that one wake serves: the three parts, quoted."""
+    return ":".join(quote(part) for part in (agent_type, user_code, region))

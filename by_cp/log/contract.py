@@ -1,0 +1,151 @@
+"""The contract of a store: what the framework side, the manager and replay may ask of a log.
+
+Two stores keep it, one in memory and one on Redis, and one contract suite runs against both
+(`tests/contract`). Whoever writes another store runs that suite through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, TypeVar
+
+from by_cp.log.answers import Outcome
+from by_cp.log.commands import Command, Member
+from by_cp.projections.views import Views
+from by_cp.statemachine.events import Event
+from by_cp.statemachine.position import BEGINNING, Position
+from by_cp.wire import WakeupRequest
+
+A = TypeVar("A")
+
+
+class Entry(NamedTuple):
+    """One entry of the log."""
+
+    position: Position
+    event: Event
+
+
+class WakeSignal(NamedTuple):
+    """One wake that the manager is asked for."""
+
+    entry_id: str
+    """Names the signal, to finish it."""
+    epoch: Position
+    """The wake's fencing token."""
+    request: WakeupRequest
+
+
+class Delivery(NamedTuple):
+    """One command that a worker took from a control stream."""
+
+    entry_id: str
+    """Names the delivery, to acknowledge it."""
+    stream: str
+    execution_id: str
+    """"" when the sender was not by-cp."""
+    data: bytes
+    """The command, as JSON."""
+
+
+class Due(NamedTuple):
+    """One execution whose deadline has passed."""
+
+    agent_type: str
+    member: Member
+
+
+class Store(Protocol):
+    """A log, its live views, and the streams around it."""
+
+    @property
+    def inbox(self) -> str:
+        """Name of this store's inbox: it goes into the requests whose outcome it awaits."""
+        ...
+
+    async def execute(self, command: Command[A]) -> A:
+        """Execute one command, atomically.
+
+        The same object executed twice changes the log once and is answered the same both times.
+
+        Raises:
+            TransitionError: the log refuses; nothing was changed.
+            ServerError: the server is away or cannot do it.
+
+        """
+        ...
+
+    def waiting(self, execution_id: str) -> AbstractContextManager[asyncio.Future[Outcome]]:
+        """Listen for one execution's outcome. Enter *before* the request is executed."""
+        ...
+
+    async def history(self, execution_id: str) -> list[Entry]:
+        """Return an execution's events, in order.
+
+        Raises:
+            UnknownExecution: the log has none.
+
+        """
+        ...
+
+    async def read(self, after: Position = BEGINNING, count: int = 1000) -> list[Entry]:
+        """Return up to `count` entries after a position."""
+        ...
+
+    async def views(self) -> Views:
+        """Return the live views."""
+        ...
+
+    async def wake_members(
+        self, group: tuple[str, str, str], epoch: Position, count: int
+    ) -> list[Member]:
+        """Return who waits for a wake (group: agent type, tenant, region), next first."""
+        ...
+
+    async def held(self, agent_type: str, count: int) -> list[Member]:
+        """Return what is held for an agent type, next first."""
+        ...
+
+    async def held_agent_types(self) -> list[str]:
+        """Return the agent types for which anything is held."""
+        ...
+
+    async def due(self, count: int) -> list[Due]:
+        """Return executions whose deadline has passed, the longest ago first."""
+        ...
+
+    async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
+        """Say that a worker is online for its agent types, for so long."""
+        ...
+
+    async def retire(self, worker_id: str) -> None:
+        """Say that a worker is gone."""
+        ...
+
+    async def online(self, agent_type: str) -> tuple[str, ...]:
+        """Return the workers of an agent type that are online."""
+        ...
+
+    async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
+        """Wait up to `block_ms` for wakes to do, and take up to `count`. No two consumers get
+        the same."""
+        ...
+
+    async def finish_signal(self, signal: WakeSignal) -> None:
+        """Say that a wake is done with."""
+        ...
+
+    async def take_deliveries(
+        self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
+    ) -> list[Delivery]:
+        """Wait up to `block_ms` for commands to handle, and take up to `count`."""
+        ...
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Say that a command was handled."""
+        ...
+
+    async def reply(self, session_id: str, data: str) -> None:
+        """Put a worker's answer, JSON, into a session's data stream."""
+        ...

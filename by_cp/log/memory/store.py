@@ -1,0 +1,194 @@
+"""The store contract over a `MemoryLog`, for asyncio programs and their tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from by_cp.errors import UnknownExecution
+from by_cp.keys import RedisKeys
+from by_cp.log.answers import Outcome
+from by_cp.log.commands import Command, Member
+from by_cp.log.contract import Delivery, Due, Entry, WakeSignal
+from by_cp.log.memory.log import MemoryLog, system_clock
+from by_cp.projections import pending, wakes
+from by_cp.projections.views import Views
+from by_cp.statemachine.events import ExecutionEvent
+from by_cp.statemachine.position import BEGINNING, Position, split
+from by_cp.wire import WakeupRequest
+
+A = TypeVar("A")
+
+
+class MemoryStore:
+    """A store without a server. `log` is open to tests: its clock, its world, its entries."""
+
+    inbox = "memory"
+
+    def __init__(self, clock: Callable[[], int] = system_clock) -> None:
+        self.log = MemoryLog(clock)
+        self._changed = asyncio.Event()
+        self._signals_taken = 0
+        self._deliveries_taken: dict[str, int] = {}
+        self.replies: dict[str, list[str]] = {}
+        """Session -> what workers answered."""
+
+    async def execute(self, command: Command[A]) -> A:
+        """Execute one command."""
+        try:
+            return self.log.execute(command)
+        finally:
+            self._changed.set()
+
+    @contextmanager
+    def waiting(self, execution_id: str) -> Iterator[asyncio.Future[Outcome]]:
+        """Listen for one execution's outcome."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def listen(outcome: Outcome) -> None:
+            if outcome.execution_id == execution_id and not future.done():
+                future.set_result(outcome)
+
+        self.log.world.listeners.append(listen)
+        try:
+            yield future
+        finally:
+            self.log.world.listeners.remove(listen)
+
+    async def history(self, execution_id: str) -> list[Entry]:
+        """Return an execution's events."""
+        entries = [
+            Entry(position, event)
+            for position, event in self.log.entries
+            if isinstance(event, ExecutionEvent) and event.execution_id == execution_id
+        ]
+        if not entries:
+            raise UnknownExecution(execution_id)
+        return entries
+
+    async def read(self, after: Position = BEGINNING, count: int = 1000) -> list[Entry]:
+        """Return entries after a position."""
+        later = (Entry(p, e) for p, e in self.log.entries if split(p) > split(after))
+        return [entry for entry, _ in zip(later, range(count), strict=False)]
+
+    async def views(self) -> Views:
+        """Return the views, which nobody may change."""
+        return self.log.views
+
+    async def wake_members(
+        self, group: tuple[str, str, str], epoch: Position, count: int
+    ) -> list[Member]:
+        """Return who waits for a wake."""
+        _, user_code, region = group
+        rows = wakes.in_order(self.log.views, group, epoch)[:count]
+        return [Member(row.execution_id, user_code, region) for row in rows]
+
+    async def held(self, agent_type: str, count: int) -> list[Member]:
+        """Return what is held for an agent type."""
+        rows = pending.in_order(self.log.views, agent_type)[:count]
+        return [Member(row.execution_id, row.user_code, row.region) for row in rows]
+
+    async def held_agent_types(self) -> list[str]:
+        """Return the agent types for which anything is held."""
+        return sorted({row.agent_type for row in self.log.views.pending.values()})
+
+    async def due(self, count: int) -> list[Due]:
+        """Return executions whose deadline has passed."""
+        now_ms = self.log.now_ms
+        rows = [r for r in self.log.views.pending.values() if 0 < r.deadline_ms <= now_ms]
+        rows.sort(key=lambda row: (row.deadline_ms, row.execution_id))
+        return [
+            Due(row.agent_type, Member(row.execution_id, row.user_code, row.region))
+            for row in rows[:count]
+        ]
+
+    async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
+        """Say that a worker is online."""
+        self.log.world.announce(worker_id, agent_types, ttl_ms)
+
+    async def retire(self, worker_id: str) -> None:
+        """Say that a worker is gone."""
+        self.log.world.retire(worker_id)
+
+    async def online(self, agent_type: str) -> tuple[str, ...]:
+        """Return the workers that are online."""
+        return self.log.world.online(agent_type)
+
+    async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
+        """Take wakes to do."""
+        del consumer  # one process, one event loop: nobody else takes
+        await self._change(lambda: len(self.log.world.signals) > self._signals_taken, block_ms)
+        first = self._signals_taken
+        taken = self.log.world.signals[first : first + count]
+        self._signals_taken += len(taken)
+        return [
+            WakeSignal(
+                entry_id=str(first + number),
+                epoch=signal.epoch,
+                request=WakeupRequest(
+                    execution_id=signal.execution_id,
+                    target_agent_type=signal.call.agent_type,
+                    session_id=signal.call.session_id,
+                    trace_id=signal.call.trace_id,
+                    message_id=signal.call.message_id,
+                    source=signal.call.source,
+                    policy=signal.call.policy,
+                    timeout_ms=signal.call.timeout_ms,
+                    user_code=signal.call.user_code,
+                    region=signal.call.region,
+                    priority=signal.call.priority,
+                    metadata=msgspec.json.decode(signal.call.metadata),
+                ),
+            )
+            for number, signal in enumerate(taken)
+        ]
+
+    async def finish_signal(self, signal: WakeSignal) -> None:
+        """Nothing: a signal in memory is gone once it is taken."""
+
+    async def take_deliveries(
+        self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
+    ) -> list[Delivery]:
+        """Take commands to handle."""
+        del worker_id
+        streams = self.log.world.control_streams
+
+        def any_new() -> bool:
+            return any(
+                len(streams.get(a, ())) > self._deliveries_taken.get(a, 0) for a in agent_types
+            )
+
+        await self._change(any_new, block_ms)
+        taken: list[Delivery] = []
+        for agent_type in agent_types:
+            first = self._deliveries_taken.get(agent_type, 0)
+            new = streams.get(agent_type, [])[first : first + count - len(taken)]
+            self._deliveries_taken[agent_type] = first + len(new)
+            stream = RedisKeys.ctrl_stream(agent_type)
+            taken += [
+                Delivery(str(first + n), stream, d.execution_id, d.command.encode())
+                for n, d in enumerate(new)
+            ]
+        return taken
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Nothing: a delivery in memory is gone once it is taken."""
+
+    async def reply(self, session_id: str, data: str) -> None:
+        """Keep a worker's answer in `replies`."""
+        self.replies.setdefault(session_id, []).append(data)
+
+    async def _change(self, ready: Callable[[], bool], block_ms: int) -> None:
+        """Wait until something is ready, or for so long."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + block_ms / 1000
+        while not ready() and (left := end - loop.time()) > 0:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return

@@ -1,0 +1,17 @@
+"""The fallback view: who stands in for an agent type that has no worker online."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from by_cp.projections.rows import FallbackRow
+from by_cp.statemachine.events import FallbackSet
+from by_cp.statemachine.position import Position
+
+if TYPE_CHECKING:
+    from by_cp.projections.views import Views
+
+
+def set_fallback(views: Views, event: FallbackSet, position: Position) -> None:
+    """Set or, with an empty name, take away the fallback."""
+    views.fallbacks[event.agent_type] = FallbackRow(event.agent_type, event.selected, position)

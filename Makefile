@@ -1,0 +1,38 @@
+# Every task sets up what it needs by itself: .ci/venv makes .venv, once, and again whenever
+# pyproject.toml changes. All that must be there is Python 3.11 or newer.
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts fix clean venv
+
+help: ## List the tasks (this)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: venv ## Show by-cp at work, on a server of its own; Ctrl-C ends it
+	@$(BIN)/by-cp demo
+
+test: lint types contracts ## Check everything, then run the tests (PYTEST_ARGS='-k name' for some)
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: venv ## Check style and format with Ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: venv ## Check types with mypy, strictly
+	$(BIN)/mypy
+
+contracts: venv ## Check who imports whom with import-linter
+	$(BIN)/lint-imports
+
+fix: venv ## Let Ruff mend and format what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove everything that the tasks have made
+	rm -rf .venv .venv.lock build dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find by_cp tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@.ci/venv

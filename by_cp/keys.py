@@ -167,6 +167,16 @@ class RedisKeys:
         return f"{PREFIX}online:agent_type:{agent_type}"
 
     @staticmethod
+    def quarantine() -> str:
+        """Stream of entries that could not be read, with the reason."""
+        return f"{PREFIX}mgmt:quarantine"
+
+    @staticmethod
+    def scan(agent_type: str) -> str:
+        """How many workers a full look at an agent type's leases met none of; expires."""
+        return f"{PREFIX}online:scan:{agent_type}"
+
+    @staticmethod
     def view_circuit(agent_type: str) -> str:
         """Hash: row of the circuit view."""
         return f"{PREFIX}view:circuit:{agent_type}"

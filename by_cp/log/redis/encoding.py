@@ -1,0 +1,187 @@
+"""Commands to calls, replies to answers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import structs
+
+from by_cp.errors import ServerError
+from by_cp.log.answers import Answer, Outcome, Receipt, Recorded, Refused, Tally
+from by_cp.log.commands import (
+    Append,
+    Command,
+    Configure,
+    GiveUp,
+    Member,
+    Redrive,
+    Release,
+    Request,
+    Settle,
+    Sweep,
+)
+from by_cp.log.redis.layout import keys_of
+from by_cp.statemachine.events import (
+    Call,
+    CircuitForced,
+    ExecutionEvent,
+    FallbackSet,
+    QuotaSet,
+    SystemEvent,
+)
+from by_cp.vocabulary import RoutePolicy
+
+_PACK = msgspec.msgpack.Encoder()
+_REPLY: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    Receipt | Outcome | Tally | Recorded | Refused
+)
+_CALL = msgspec.msgpack.Decoder(Call)
+_HOLDING = frozenset(RoutePolicy) - {RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY}
+_COMMON_FIELDS = frozenset(
+    (*ExecutionEvent.__struct_fields__, *SystemEvent.__struct_fields__)
+)
+
+
+class WireCall(NamedTuple):
+    """One call of the library's function."""
+
+    command: str
+    keys: list[str]
+    call_id: str
+    arguments: tuple[str | bytes | int, ...]
+
+
+class Known(NamedTuple):
+    """What the store has to read before a command that names only an execution."""
+
+    call: Call
+    inbox: str
+
+
+def decode_call(data: bytes) -> Call:
+    """Decode the Call that a head keeps."""
+    return _CALL.decode(data)
+
+
+def encode(command: Command[Any], known: Known | None = None) -> WireCall:
+    """Encode a command. GiveUp, Redrive and most Appends need to know their execution's Call."""
+    match command:
+        case Request():
+            return _request(command)
+        case Settle():
+            one = Member("", command.user_code, command.region)
+            arguments: tuple[str | bytes | int, ...] = (
+                *(command.epoch, command.status, command.selected, command.reason),
+                *(command.retry_after_ms, _PACK.encode(command.worker_ids), command.by),
+            )
+            return _batch("settle", command, command.agent_type, one, arguments)
+        case Release():
+            arguments = (command.agent_type, command.by)
+            return _batch("release", command, command.agent_type, Member(""), arguments)
+        case Sweep():
+            arguments = (command.agent_type, command.by)
+            return _batch("sweep", command, command.agent_type, Member(""), arguments)
+        case GiveUp():
+            return _one("give_up", command, command.execution_id, known, (command.reason,))
+        case Redrive():
+            return _one("redrive", command, command.execution_id, known, (command.by,))
+        case Append():
+            event = command.event
+            arguments = (event.name, _own_fields(event), command.expected_version)
+            return _one("append", command, event.execution_id, known, arguments)
+        case Configure():
+            return _configure(command)
+        case _:
+            raise TypeError(f"{type(command).__name__} is no command of the log")
+
+
+def decode(command: Command[Any], reply: Any) -> Any:
+    """Decode a reply into the command's answer.
+
+    Raises:
+        TransitionError: the log refused.
+        ServerError: the reply is none of the library's.
+
+    """
+    outcome: Outcome | None = None
+    if isinstance(reply, list):
+        reply, told = reply
+        outcome = _REPLY.decode(told) if told else None
+    try:
+        answer = _REPLY.decode(reply)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise ServerError(f"the server's reply makes no sense: {reply!r}") from error
+    if isinstance(answer, Refused):
+        raise answer.error()
+    return Answer(answer, outcome) if isinstance(command, Request) else answer
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """Decode what was told into an inbox."""
+    outcome: Outcome = _REPLY.decode(data)
+    return outcome
+
+
+def _request(command: Request) -> WireCall:
+    call, text = command.call, command.command
+    body = _PACK.encode(call)
+    digest = hashlib.blake2b(body, digest_size=12)
+    digest.update(text.whole)
+    name = "request" if call.policy in _HOLDING else "request_now"
+    member = Member(command.execution_id, call.user_code, call.region, command.inbox)
+    return WireCall(
+        name,
+        keys_of(name, call.agent_type, member),
+        command.call_id,
+        (
+            *(command.execution_id, body, text.before, text.name, text.after),
+            *(command.inbox, digest.digest()),
+        ),
+    )
+
+
+def _batch(
+    name: str,
+    command: Settle | Release | Sweep,
+    agent_type: str,
+    one: Member,
+    arguments: tuple[str | bytes | int, ...],
+) -> WireCall:
+    members = command.members
+    keys = keys_of(name, agent_type, one, call_id=command.call_id, members=members)
+    ids = (member.execution_id for member in members)
+    return WireCall(name, keys, command.call_id, (*arguments, *ids))
+
+
+def _one(
+    name: str,
+    command: Command[Any],
+    execution_id: str,
+    known: Known | None,
+    arguments: tuple[str | bytes | int, ...],
+) -> WireCall:
+    call = known.call if known else Call("", "", "", "", 0, 0, "", "", "", "")
+    member = Member(execution_id, call.user_code, call.region, known.inbox if known else "")
+    keys = keys_of(name, call.agent_type, member, call_id=command.call_id)
+    return WireCall(name, keys, command.call_id, (execution_id, *arguments))
+
+
+def _configure(command: Configure) -> WireCall:
+    event = command.event
+    agent_type = user_code = ""
+    match event:
+        case CircuitForced() | FallbackSet():
+            agent_type = event.agent_type
+        case QuotaSet():
+            user_code = event.user_code
+    keys = keys_of("configure", agent_type, Member("", user_code), call_id=command.call_id)
+    return WireCall("configure", keys, command.call_id, (event.name, _own_fields(event)))
+
+
+def _own_fields(event: ExecutionEvent | SystemEvent) -> bytes:
+    """Encode an event's own fields, without those that the store fills in."""
+    return _PACK.encode(
+        [value for name, value in structs.asdict(event).items() if name not in _COMMON_FIELDS]
+    )

@@ -1,0 +1,114 @@
+"""Reads: histories, pages of the log, and the listings of what is held, waited for, and due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from by_cp.ids import time_of
+from by_cp.keys import RedisKeys
+from by_cp.log.commands import Member
+from by_cp.log.contract import Due, Entry
+from by_cp.log.redis.encoding import decode_call
+from by_cp.log.redis.streams import RAW
+from by_cp.statemachine.codec import CODEC
+from by_cp.statemachine.events import ExecutionEvent
+from by_cp.statemachine.position import BEGINNING, Position
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+PAGE = 1000
+SKEW_MS = 3_600_000
+"""How far a client's clock, of which an execution_id has its time, may be ahead of the server's."""
+
+
+async def history(client: Redis, execution_id: str) -> list[Entry]:
+    """Return an execution's events: its head names their positions.
+
+    Once the head has expired the log is searched, from the time in the execution_id on.
+    """
+    head = await client.execute_command("HGET", RedisKeys.head(execution_id), "p", **RAW)
+    if head is None:
+        return await _search(client, execution_id)
+    pipeline = client.pipeline(transaction=False)
+    for position in head.decode().split(","):
+        pipeline.execute_command("XRANGE", RedisKeys.log(), position, position, **RAW)
+    replies = await pipeline.execute()
+    return [entry for reply in replies for entry in _entries(reply)]
+
+
+async def page(client: Redis, after: Position, count: int) -> list[Entry]:
+    """Return entries after a position."""
+    start = "-" if after == BEGINNING else f"({after}"
+    reply = await client.execute_command(
+        "XRANGE", RedisKeys.log(), start, "+", "COUNT", count, **RAW
+    )
+    return list(_entries(reply))
+
+
+async def _search(client: Redis, execution_id: str) -> list[Entry]:
+    time_ms = time_of(execution_id)
+    after = BEGINNING if time_ms is None else f"{max(time_ms - SKEW_MS, 0)}-0"
+    found: list[Entry] = []
+    while entries := await page(client, after, PAGE):
+        after = entries[-1].position
+        found += [
+            entry
+            for entry in entries
+            if isinstance(entry.event, ExecutionEvent)
+            and entry.event.execution_id == execution_id
+        ]
+    return found
+
+
+def _entries(reply: Any) -> Iterable[Entry]:
+    for entry_id, fields in reply:
+        data = fields[b"e"] if isinstance(fields, dict) else fields[1]
+        yield Entry(entry_id.decode(), CODEC.decode(data))
+
+
+async def members(
+    client: Redis, key: str, count: int, epoch: Position | None = None
+) -> list[Member]:
+    """Return the first of an index, next first; with an epoch, only those who wait for it."""
+    found: list[Member] = []
+    first = 0
+    while len(found) < count:
+        page_size = min(count, PAGE)
+        names = await client.execute_command("ZRANGE", key, first, first + page_size - 1, **RAW)
+        first += len(names)
+        ids = [name.decode().partition("/")[2] for name in names]
+        for execution_id, (body, inbox, waits_for) in await _heads(client, ids):
+            if body is not None and epoch in (None, (waits_for or b"").decode()):
+                found.append(_member(execution_id, body, inbox))
+        if len(names) < page_size:
+            break
+    return found[:count]
+
+
+async def due(client: Redis, now_ms: int, count: int) -> list[Due]:
+    """Return those whose deadline has passed."""
+    names = await client.execute_command(
+        "ZRANGEBYSCORE", RedisKeys.deadlines(), "-inf", now_ms, "LIMIT", 0, count, **RAW
+    )
+    heads = await _heads(client, [name.decode() for name in names])
+    return [
+        Due(decode_call(body).agent_type, _member(execution_id, body, inbox))
+        for execution_id, (body, inbox, _) in heads
+        if body is not None
+    ]
+
+
+async def _heads(client: Redis, ids: list[str]) -> list[tuple[str, Any]]:
+    if not ids:
+        return []
+    pipeline = client.pipeline(transaction=False)
+    for execution_id in ids:
+        pipeline.execute_command("HMGET", RedisKeys.head(execution_id), "b", "i", "e", **RAW)
+    return list(zip(ids, await pipeline.execute(), strict=True))
+
+
+def _member(execution_id: str, body: bytes, inbox: bytes | None) -> Member:
+    call = decode_call(body)
+    return Member(execution_id, call.user_code, call.region, (inbox or b"").decode())

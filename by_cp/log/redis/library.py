@@ -1,0 +1,121 @@
+"""The server's function library: the Lua files, and the declarations they interpret, as data.
+
+The library and its function carry a hash of the source in their name. So two releases of by-cp run
+side by side on one server, each with its own, and a library never needs to be replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from by_cp.log import foreign
+from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, PREFIXES
+from by_cp.statemachine.declaration import TRANSITIONS
+from by_cp.statemachine.events import (
+    EVENTS,
+    Call,
+    ExecutionEvent,
+    Requested,
+    SystemEvent,
+    event_name,
+    tag_of,
+)
+from by_cp.vocabulary import SENTENCES, WORKER_NAME_BYTES_MAX
+
+MODULES = (
+    *("log", "documents", "workers", "answers", "effects", "admission", "commands", "main"),
+)
+"""The Lua files, in the order in which they are put together."""
+
+Literal = str | int | bool | Mapping[str, "Literal"] | tuple["Literal", ...] | list["Literal"]
+
+
+def lua_literal(value: Literal) -> str:
+    """Write plain data as Lua. Strings must be printable ASCII: they are ours."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case Mapping():
+            return (
+                "{"
+                + ",".join(f"[{lua_literal(k)}]={lua_literal(v)}" for k, v in value.items())
+                + "}"
+            )
+        case _:
+            return "{" + ",".join(lua_literal(item) for item in value) + "}"
+
+
+def _table() -> dict[str, Literal]:
+    """Event -> state ("" is none yet) -> {dest, effects}."""
+    table: dict[str, dict[str, Literal]] = {}
+    for row in TRANSITIONS:
+        source = row["source"].value if row["source"] is not None else ""
+        effects = [effect.value for effect in row.get("after", ())]
+        table.setdefault(row["trigger"], {})[source] = (row["dest"].value, effects)
+    return dict(table)
+
+
+def _own_fields() -> dict[str, Literal]:
+    """Event -> its fields after those that all events of its kind have."""
+    common = set(ExecutionEvent.__struct_fields__) | set(SystemEvent.__struct_fields__)
+    return {
+        event_name(event): [name for name in event.__struct_fields__ if name not in common]
+        for event in EVENTS
+    }
+
+
+def _data() -> dict[str, Literal]:
+    layouts = {**LAYOUT}
+    return {
+        "TABLE": _table(),
+        "FIELDS": _own_fields(),
+        "TAG": {event_name(event): tag_of(event) for event in EVENTS},
+        # Fields that arrive encoded: the client's own bytes go into the log as they are.
+        "RAW": {event_name(Requested): True},
+        "CALL": {name: place for place, name in enumerate(Call.__struct_fields__, start=1)},
+        "SENTENCE": dict(SENTENCES),
+        "PREFIX": dict(PREFIXES),
+        "LAYOUT": dict(layouts),
+        "EXECUTION_KEYS": EXECUTION_KEYS,
+        "FALLBACK_FIELDS": foreign.FALLBACK_FIELDS,
+        "OURS": foreign.OURS,
+        "NAME_BYTES_MAX": WORKER_NAME_BYTES_MAX,
+    }
+
+
+def _body() -> str:
+    """Everything but the names that carry the hash.
+
+    While a library loads, Lua's globals do not exist yet (`pairs`, `redis.call`, …): at the top
+    there are only literals and functions.
+    """
+    lines = [f"local {name} = {lua_literal(value)}" for name, value in _data().items()]
+    tables = ", ".join(MODULES[:-1])
+    empty = ", ".join("{}" for _ in MODULES[:-1])
+    lines.append(f"local {tables}, settings = {empty}, {{}}")
+    sources = files("by_cp.log.redis").joinpath("lua")
+    # Each file in a block of its own: Lua allows 200 locals in one.
+    for module in MODULES[:-1]:
+        lines.append(f"do\n{sources.joinpath(module + '.lua').read_text(encoding='utf-8')}end")
+    lines.append(sources.joinpath("main.lua").read_text(encoding="utf-8"))
+    return "\n".join(lines)
+
+
+@cache
+def function_name() -> str:
+    """Return the name of the library, and of its one function."""
+    return "by_cp_" + hashlib.sha256(_body().encode()).hexdigest()[:16]
+
+
+@cache
+def source() -> str:
+    """Return the whole library, as FUNCTION LOAD takes it."""
+    name = function_name()
+    return f"#!lua name={name}\n{_body()}\nredis.register_function('{name}', call)\n"

@@ -1,0 +1,125 @@
+-- The log: loading and saving heads, and the one door through which an event comes in (`record`).
+--
+-- A call `c` is {K = key name -> key, now = ms, stamp = id for XADD, cause = call id,
+-- retention_ms}; what it has read once of the agent type's rows it keeps. An execution `x` is its
+-- head, read once and written once, by `save`. Nothing here decides anything.
+
+-- Heads have one-letter fields: there is one hash an execution. Absent is the empty string.
+local HEAD = {
+  "s", -- state
+  "v", -- version
+  "p", -- positions of its events, joined by commas
+  "b", -- the Call, as the client encoded it
+  "h", -- position of its Held, while its command is in pending
+  "q", -- id of the entry, in pending or in the dead letters, that has the command
+  "k", -- how many bytes of that entry's document stand before the command; 0: it has none
+  "n", -- name_at
+  "z", -- name_size
+  "d", -- deadline_ms
+  "u", -- 1 while the tenant is charged for it
+  "e", -- epoch of the wake it waits for
+  "j", -- position of the WakeRequested with which it joined
+  "i", -- inbox of the process that waits
+  "x", -- the receipt that was answered
+  "w", -- the outcome that was told
+  "g", -- digest of the request
+}
+
+function log.load(c, execution_id, keys)
+  local fields = redis.call("HMGET", keys.head, unpack(HEAD))
+  local x = { id = execution_id, keys = keys, c = c, had = {} }
+  for i = 1, #HEAD do
+    x[HEAD[i]] = fields[i] or ""
+    x.had[i] = fields[i]
+  end
+  x.state = x.s
+  x.version = tonumber(x.v) or 0
+  return x
+end
+
+-- The Call of an execution, by the names of its fields' places: x_call[CALL.agent_type].
+function log.call_of(x)
+  if not x.call then
+    x.call = cmsgpack.unpack(x.b)
+  end
+  return x.call
+end
+
+function log.save(x)
+  local fields, stale = {}, {}
+  local existed = x.s ~= ""
+  x.s, x.v = x.state, tostring(x.version)
+  for i = 1, #HEAD do
+    local value = x[HEAD[i]]
+    if value ~= "" then
+      if value ~= x.had[i] then
+        fields[#fields + 1] = HEAD[i]
+        fields[#fields + 1] = value
+      end
+    elseif x.had[i] then
+      stale[#stale + 1] = HEAD[i]
+    end
+  end
+  if #fields > 0 then
+    redis.call("HSET", x.keys.head, unpack(fields))
+  end
+  if #stale > 0 then
+    redis.call("HDEL", x.keys.head, unpack(stale))
+  end
+  if x.closed then
+    redis.call("PEXPIRE", x.keys.head, x.c.retention_ms)
+  elseif existed then
+    redis.call("PERSIST", x.keys.head)
+  end
+end
+
+-- A position as a text that sorts in the order of the log.
+function log.sort_key(position)
+  local ms, seq = string.match(position, "^(%d+)-(%d+)$")
+  return string.format("%013.0f-%010.0f", tonumber(ms), tonumber(seq))
+end
+
+function log.allowed(x, name)
+  return TABLE[name] and TABLE[name][x.state]
+end
+
+local function encode(name, first, values)
+  local fields = FIELDS[name]
+  local count = #fields
+  local n = #first
+  if RAW[name] then
+    local parts = {}
+    for i = 1, count do
+      parts[i] = values[fields[i]]
+    end
+    return string.char(0x91 + n + count) .. cmsgpack.pack(TAG[name], unpack(first)) .. table.concat(parts)
+  end
+  for i = 1, count do
+    first[n + i] = values[fields[i]]
+  end
+  return string.char(0x91 + n + count) .. cmsgpack.pack(TAG[name], unpack(first, 1, n + count))
+end
+
+-- Append one event of an execution and let its effects happen. `values` are the event's own
+-- fields by name. The caller has checked everything: an error here would roll nothing back.
+function log.record(x, name, values)
+  local step = TABLE[name][x.state]
+  local c = x.c
+  x.version = x.version + 1
+  local data = encode(name, { x.id, x.version, c.cause }, values)
+  local position = redis.call("XADD", c.K.log, c.stamp, "e", data)
+  x.p = x.p == "" and position or (x.p .. "," .. position)
+  x.state = step[1]
+  x.was_held = x.h ~= ""
+  c.last = position
+  for _, effect in ipairs(step[2]) do
+    effects[effect](x, values, position)
+  end
+  return position
+end
+
+function log.record_system(c, name, values)
+  local position = redis.call("XADD", c.K.log, c.stamp, "e", encode(name, { c.cause }, values))
+  c.last = position
+  return position
+end

@@ -1,0 +1,61 @@
+-- The library's one function. KEYS and ARGV:
+--
+--   KEYS  those of the command's layout, then those of each member, as by_cp/log/redis/layout.py
+--         declares them (LAYOUT and EXECUTION_KEYS here)
+--   ARGV  1 command  2 now in ms, "" for the server's clock  3 call id  4 retention in ms
+--         5... the command's own arguments
+--   reply msgpack, see answers.lua; `request` replies two: the receipt, and the outcome or ""
+--   log   the events that commands.lua records
+--
+-- A call that is not a request is answered from `call:{id}` when it comes a second time.
+
+local ANSWER_MS = 600000
+
+local function named(keys, first, names)
+  local found = {}
+  for i, name in ipairs(names) do
+    found[name] = keys[first + i - 1]
+  end
+  return found, first + #names
+end
+
+local function clock(given, log_key)
+  if given == "" then
+    local time = redis.call("TIME")
+    return time[1] * 1000 + math.floor(time[2] / 1000), "*"
+  end
+  -- Told by a test or a simulation: then, as with the server's own, time never runs backwards.
+  local now = tonumber(given)
+  local last = redis.call("XREVRANGE", log_key, "+", "-", "COUNT", 1)[1]
+  if last then
+    now = math.max(now, tonumber(string.match(last[1], "^%d+")))
+  end
+  return now, string.format("%.0f-*", now)
+end
+
+local function call(KEYS, ARGV)
+  local name = ARGV[1]
+  local K, after = named(KEYS, 1, LAYOUT[name])
+  local keys = K
+  local members = {}
+  while after <= #KEYS do
+    members[#members + 1], after = named(KEYS, after, EXECUTION_KEYS)
+  end
+  if K.call then
+    local answered = redis.call("GET", K.call)
+    if answered then
+      return answered
+    end
+  end
+  local c = { K = K, cause = ARGV[3], retention_ms = ARGV[4] }
+  c.now, c.stamp = clock(ARGV[2], K.log)
+  local a = {}
+  for i = 5, #ARGV do
+    a[i - 4] = ARGV[i]
+  end
+  local reply = commands[name](c, a, keys, members)
+  if K.call and string.sub(reply, 3, 9) ~= "refused" then
+    redis.call("SET", K.call, reply, "PX", ANSWER_MS)
+  end
+  return reply
+end

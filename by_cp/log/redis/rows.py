@@ -1,0 +1,170 @@
+"""The live views: the server's rows, as the same rows that a fold gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from by_cp.keys import RedisKeys
+from by_cp.log.redis.encoding import decode_call
+from by_cp.log.redis.streams import RAW
+from by_cp.projections.rows import (
+    NO_LIMIT,
+    AvailabilityRow,
+    CircuitRow,
+    DeadLetterRow,
+    ExecutionRow,
+    FallbackRow,
+    PendingRow,
+    QuotaRow,
+    WakeMemberRow,
+)
+from by_cp.projections.views import Views
+from by_cp.statemachine.codec import CODEC
+from by_cp.statemachine.events import Requested
+from by_cp.statemachine.states import State
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Hash = dict[str, bytes]
+
+
+async def live_views(client: Redis) -> Views:
+    """Read every live row.
+
+    Not one atomic moment: rows that change meanwhile are read as they are when they are reached.
+    """
+    views = Views()
+    async for execution_id, head in _hashes(client, RedisKeys.head("")):
+        row = await execution_row(client, execution_id, head)
+        views.executions[execution_id] = row
+        if row.held_at:
+            views.pending[execution_id] = await _pending_row(client, row, head)
+        elif row.state == State.DEADLETTER:
+            views.dead_letters[execution_id] = await _dead_letter_row(client, row, head)
+        if row.joined_at:
+            views.wake_members[execution_id] = WakeMemberRow(
+                execution_id, row.group, row.epoch, row.call.priority, row.joined_at
+            )
+    async for user_code, fields in _hashes(client, RedisKeys.view_quota("")):
+        views.quotas[user_code] = QuotaRow(
+            user_code,
+            int(fields.get("u", 0)),
+            int(fields.get("l", NO_LIMIT)),
+            fields["p"].decode(),
+        )
+    async for agent_type, fields in _hashes(client, RedisKeys.view_circuit("")):
+        views.circuits[agent_type] = CircuitRow(
+            agent_type,
+            fields.get("s", b"CLOSED").decode(),
+            int(fields.get("f", 0)),
+            fields.get("e", b"").decode(),
+            fields.get("r", b"").decode(),
+            fields["p"].decode(),
+        )
+    prefix = RedisKeys.control_plane_agent_availability("")
+    async for agent_type, fields in _hashes(client, prefix):
+        views.availability[agent_type] = AvailabilityRow(
+            agent_type, fields["s"].decode(), fields["e"].decode(), fields["p"].decode()
+        )
+    async for agent_type, fields in _hashes(client, RedisKeys.view_fallback("")):
+        views.fallbacks[agent_type] = FallbackRow(
+            agent_type, fields["t"].decode(), fields["p"].decode()
+        )
+    return views
+
+
+async def execution_row(client: Redis, execution_id: str, head: Hash) -> ExecutionRow:
+    """Make the row of one head. A settled head no longer has its Call: the log does."""
+    positions = head["p"].decode().split(",")
+    body = head.get("b")
+    if body is not None:
+        call = decode_call(body)
+    else:
+        [(_, fields)] = await raw_range(client, RedisKeys.log(), positions[0])
+        born = CODEC.decode(fields[1])
+        assert isinstance(born, Requested)  # the table has no other birth  # noqa: S101
+        call = born.call
+    return ExecutionRow(
+        execution_id,
+        call,
+        State(head["s"].decode()),
+        int(head["v"]),
+        positions[-1],
+        head.get("h", b"").decode(),
+        head.get("u") == b"1",
+        head.get("e", b"").decode(),
+        head.get("j", b"").decode(),
+    )
+
+
+async def raw_range(client: Redis, stream: str, entry_id: str) -> list[Any]:
+    """Read one entry of a stream: [] or [(id, [field, value, …])]."""
+    reply = await client.execute_command("XRANGE", stream, entry_id, entry_id, **RAW)
+    return [(key, _flat(fields)) for key, fields in reply]
+
+
+async def _document(client: Redis, stream: str, head: Hash) -> bytes:
+    [(_, fields)] = await raw_range(client, stream, head["q"].decode())
+    data: bytes = fields[1]
+    return data
+
+
+def _command(document: bytes, head: Hash) -> str:
+    offset = int(head["k"])
+    return document[offset:-1].decode() if offset else ""
+
+
+async def _pending_row(client: Redis, row: ExecutionRow, head: Hash) -> PendingRow:
+    stream = RedisKeys.control_plane_delivery_pending_stream()
+    return PendingRow(
+        execution_id=row.execution_id,
+        agent_type=row.call.agent_type,
+        user_code=row.call.user_code,
+        region=row.call.region,
+        priority=row.call.priority,
+        command=_command(await _document(client, stream, head), head),
+        name_at=int(head["n"]),
+        name_size=int(head["z"]),
+        deadline_ms=int(head.get("d", 0)),
+        position=row.held_at,
+    )
+
+
+async def _dead_letter_row(client: Redis, row: ExecutionRow, head: Hash) -> DeadLetterRow:
+    document = await _document(client, RedisKeys.control_plane_deadletter_stream(), head)
+    return DeadLetterRow(
+        execution_id=row.execution_id,
+        agent_type=row.call.agent_type,
+        user_code=row.call.user_code,
+        reason=msgspec.json.decode(document)["reason"],
+        command=_command(document, head),
+        name_at=int(head.get("n", 0)),
+        name_size=int(head.get("z", 0)),
+        position=row.position,
+    )
+
+
+async def _hashes(client: Redis, prefix: str) -> AsyncIterator[tuple[str, Hash]]:
+    """Give every hash whose key begins with a prefix, by the rest of its key."""
+    async for key in client.scan_iter(match=_escaped(prefix) + "*", count=1000):
+        text = key.decode() if isinstance(key, bytes) else key
+        reply = _flat(await client.execute_command("HGETALL", text, **RAW))
+        pairs = zip(reply[::2], reply[1::2], strict=True)
+        fields = {name.decode(): value for name, value in pairs}
+        if fields:  # else it expired meanwhile
+            yield text[len(prefix) :], fields
+
+
+def _escaped(prefix: str) -> str:
+    return "".join(f"\\{c}" if c in "*?[]\\" else c for c in prefix)
+
+
+def _flat(reply: Any) -> list[Any]:
+    """Undo what redis-py makes of pairs, by protocol version: a dict or a flat list."""
+    if isinstance(reply, dict):
+        return [part for pair in reply.items() for part in pair]
+    return list(reply)

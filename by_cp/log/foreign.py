@@ -25,7 +25,7 @@ def _document(text: str | None) -> dict[str, Any]:
         return {}
     try:
         document = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) and document.get("by") != OURS else {}
 

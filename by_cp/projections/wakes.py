@@ -34,7 +34,5 @@ def leave(views: Views, head: ExecutionRow, _event: Event, _position: Position) 
 
 def in_order(views: Views, group: tuple[str, str, str], epoch: Position) -> list[WakeMemberRow]:
     """Return who waits for a wake as they will be served: by priority, then by age."""
-    rows = [
-        row for row in views.wake_members.values() if row.group == group and row.epoch == epoch
-    ]
+    rows = [row for row in views.wake_members.values() if row.group == group and row.epoch == epoch]
     return sorted(rows, key=lambda row: (-row.priority, sort_key(row.position)))

@@ -14,27 +14,31 @@ from by_cp.errors import IllegalTransition
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.states import Effect, State
 
+NEW = "new"
+"""What the machine calls an execution that does not exist yet; everywhere else that is None."""
+
 
 class ExecutionMachine:
-    """One execution, from its `Requested` on, driven by the names of events.
+    """One execution, driven by the names of its events.
 
     >>> machine = ExecutionMachine("exec-1")
-    >>> machine.apply("WakeRequested")
-    (<Effect.JOIN: 'join'>,)
+    >>> machine.apply("Requested"), machine.apply("WakeRequested")
+    ((<Effect.OPEN: 'open'>,), (<Effect.JOIN: 'join'>,))
     >>> machine.state
     <State.WAKING: 'WAKING'>
     """
 
-    def __init__(self, execution_id: str, state: State = State.REQUESTED) -> None:
+    def __init__(self, execution_id: str, state: State | None = None) -> None:
         self.execution_id = execution_id
         self._effects: list[Effect] = []
         self._model = _EffectRecorder(self._effects)
         self._machine = build_machine(self._model, state)
 
     @property
-    def state(self) -> State:
-        """Where the execution stands."""
-        return State(cast("Any", self._model).state)
+    def state(self) -> State | None:
+        """Where the execution stands; None before its first event."""
+        name = cast("Any", self._model).state
+        return None if name == NEW else State(name)
 
     def apply(self, event_name: str) -> tuple[Effect, ...]:
         """Take one step and return its effects.
@@ -47,11 +51,11 @@ class ExecutionMachine:
         # Asked first, because `events` is a dict, but `transitions` within is a defaultdict:
         # reading an absent source there would create it.
         if event_name not in self._machine.events:
-            raise IllegalTransition(self.execution_id, self.state, event_name)
+            raise IllegalTransition(self.execution_id, self.state or "", event_name)
         try:
             cast("Any", self._model).trigger(event_name)
         except MachineError as error:
-            raise IllegalTransition(self.execution_id, self.state, event_name) from error
+            raise IllegalTransition(self.execution_id, self.state or "", event_name) from error
         return tuple(self._effects)
 
 
@@ -67,24 +71,24 @@ def _note(effects: list[Effect], effect: Effect) -> Any:
     return lambda: effects.append(effect)
 
 
-def build_machine(model: object, state: State = State.REQUESTED) -> Machine:
-    """Build the declared `transitions.Machine` around a model that has a method for each effect.
-
-    `Requested` is how an execution comes to be: it has no source, so the machine begins after it.
-    """
+def build_machine(model: object, state: State | None = None) -> Machine:
+    """Build the declared `transitions.Machine` around a model that has a method for each effect."""
     return Machine(
         model=model,
-        states=[member.value for member in State],
-        initial=state.value,
+        states=[NEW, *(member.value for member in State)],
+        initial=_name(state),
         transitions=[
             {
                 "trigger": row["trigger"],
-                "source": row["source"].value,
+                "source": _name(row["source"]),
                 "dest": row["dest"].value,
                 "after": [effect.value for effect in row.get("after", ())],
             }
             for row in TRANSITIONS
-            if row["source"] is not None
         ],
         auto_transitions=False,
     )
+
+
+def _name(state: State | None) -> str:
+    return NEW if state is None else state.value

@@ -1,4 +1,4 @@
-"""Positions in the log: the ids of Redis streams, `milliseconds-sequence`, on the server's clock."""
+"""Positions in the log: ids of Redis streams, `milliseconds-sequence`, on the server's clock."""
 
 from __future__ import annotations
 

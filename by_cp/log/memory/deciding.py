@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from by_cp.log import admission
-from by_cp.log.answers import Answer, Outcome, Receipt, Recorded, Refused, Tally
+from by_cp.log.answers import Outcome, Receipt, Recorded, Refused, Tally
 from by_cp.log.commands import (
     Append,
     Configure,
@@ -22,15 +22,6 @@ from by_cp.log.commands import (
     Sweep,
 )
 from by_cp.log.memory.journal import Journal
-from by_cp.vocabulary import (
-    SENTENCES,
-    WAITING,
-    AvailabilityStatus,
-    ErrorCode,
-    Refusal,
-    RoutePolicy,
-    WakeupDecisionStatus,
-)
 from by_cp.projections.rows import ExecutionRow
 from by_cp.statemachine.events import (
     BecameReady,
@@ -46,6 +37,15 @@ from by_cp.statemachine.events import (
 )
 from by_cp.statemachine.states import State
 from by_cp.statemachine.table import TABLE
+from by_cp.vocabulary import (
+    SENTENCES,
+    WAITING,
+    AvailabilityStatus,
+    ErrorCode,
+    Refusal,
+    RoutePolicy,
+    WakeupDecisionStatus,
+)
 
 CLAIM_MS_MIN = 1_000
 """A wake's claim holds at least this long, however short its leader waits."""
@@ -74,7 +74,7 @@ def request(log: Journal, command: Request) -> Receipt:
         text = command.command.addressed(to if to != call.agent_type else "")
         log.record(BecameReady(execution_id, 0, "", verdict.how, to), cause)
         log.record(Delivered(execution_id, 0, "", to), cause, text)
-        status = (
+        status: str = (
             AvailabilityStatus.FALLBACK_TO_OTHER_AGENT_TYPE
             if verdict.how == "FALLBACK"
             else AvailabilityStatus.DELIVER_NOW
@@ -107,11 +107,11 @@ def settle(log: Journal, command: Settle) -> Tally:
     """Apply a wake's decision to those of the members that wait for its epoch."""
     status, selected, reason = command.status, command.selected, command.reason
     group = (command.agent_type, command.user_code, command.region)
-    if status == WakeupDecisionStatus.FALLBACK:
-        if not selected or not log.world.seen(selected).online:
-            status = WakeupDecisionStatus.FAILED
-            key = "fallback_offline" if selected else "fallback_empty"
-            reason = SENTENCES[key] % selected if selected else SENTENCES[key]
+    stands_in = bool(selected) and log.world.seen(selected).online
+    if status == WakeupDecisionStatus.FALLBACK and not stands_in:
+        status = WakeupDecisionStatus.FAILED
+        key = "fallback_offline" if selected else "fallback_empty"
+        reason = SENTENCES[key] % selected if selected else SENTENCES[key]
     final = status not in (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
     claim = log.world.claims.get(group)
     if final and claim is not None and claim.epoch == command.epoch:
@@ -127,9 +127,7 @@ def settle(log: Journal, command: Settle) -> Tally:
     return Tally(**counts)
 
 
-def _settle_one(
-    log: Journal, command: Settle, head: ExecutionRow, status: str, reason: str
-) -> str:
+def _settle_one(log: Journal, command: Settle, head: ExecutionRow, status: str, reason: str) -> str:
     """Settle one member; return the field of the tally that counts it."""
     execution_id, cause, by = head.execution_id, command.call_id, command.by
     agent_type = head.call.agent_type
@@ -138,9 +136,7 @@ def _settle_one(
             fallback = status == WakeupDecisionStatus.FALLBACK
             to = command.selected if fallback else agent_type
             how = "FALLBACK" if fallback else "WAKE"
-            ready = BecameReady(
-                execution_id, 0, "", how, to, command.epoch, command.worker_ids, by
-            )
+            ready = BecameReady(execution_id, 0, "", how, to, command.epoch, command.worker_ids, by)
             log.record(ready, cause)
             log.record(Delivered(execution_id, 0, "", to), cause)
             return "delivered"
@@ -148,10 +144,8 @@ def _settle_one(
             log.record(WakeProgressed(execution_id, 0, "", status, reason, by), cause)
             return "progressed"
         case WakeupDecisionStatus.REJECTED:
-            return _reject_held(
-                log, head, cause, reason or SENTENCES["rejected"] % agent_type, by,
-                command.retry_after_ms,
-            )
+            told = reason or SENTENCES["rejected"] % agent_type
+            return _reject_held(log, head, cause, told, by, command.retry_after_ms)
         case _:
             told = reason or SENTENCES["failed"] % agent_type
             log.record(Failed(execution_id, 0, "", told, command.epoch, by), cause)
@@ -169,9 +163,7 @@ def _reject_held(
     if held.deadline_ms:
         return "rejected"
     log.record(
-        DeadLettered(
-            execution_id, 0, "", reason, by, held.command, held.name_at, held.name_size
-        ),
+        DeadLettered(execution_id, 0, "", reason, by, held.command, held.name_at, held.name_size),
         cause,
     )
     return "dead_lettered"

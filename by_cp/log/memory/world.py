@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from by_cp.log.admission import Seen
 from by_cp.log.answers import Outcome
 from by_cp.statemachine.events import Call
 from by_cp.statemachine.position import Position
+from by_cp.wire import WakeupRequest
 
 
 class ManualClock:
@@ -39,6 +42,24 @@ class Signal(NamedTuple):
     epoch: Position
     execution_id: str
     call: Call
+
+    def request(self) -> WakeupRequest:
+        """Return what a manager is asked."""
+        call = self.call
+        return WakeupRequest(
+            execution_id=self.execution_id,
+            target_agent_type=call.agent_type,
+            session_id=call.session_id,
+            trace_id=call.trace_id,
+            message_id=call.message_id,
+            source=call.source,
+            policy=call.policy,
+            timeout_ms=call.timeout_ms,
+            user_code=call.user_code,
+            region=call.region,
+            priority=call.priority,
+            metadata=msgspec.json.decode(call.metadata),
+        )
 
 
 class Claim(NamedTuple):

@@ -136,10 +136,21 @@ class Store(Protocol):
         """Say that a wake is done with."""
         ...
 
+    async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
+        """Deliver a command, JSON, to one worker, whatever its agent types are.
+
+        A path for debugging: it goes past admission and is not in the log. Returns False, with
+        nothing delivered, if `check` is asked for and the worker's lease is gone.
+        """
+        ...
+
     async def take_deliveries(
         self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
     ) -> list[Delivery]:
-        """Wait up to `block_ms` for commands to handle, and take up to `count`."""
+        """Wait up to `block_ms` for commands to handle, and take up to `count`.
+
+        They come from the agent types' control streams and from the worker's own.
+        """
         ...
 
     async def acknowledge(self, delivery: Delivery) -> None:

@@ -14,6 +14,7 @@ from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
 from by_cp.log.contract import Delivery, Due, Entry, WakeSignal
+from by_cp.log.memory import world
 from by_cp.log.memory.log import MemoryLog, system_clock
 from by_cp.projections import pending, wakes
 from by_cp.projections.views import Views
@@ -36,6 +37,8 @@ class MemoryStore:
         self._deliveries_taken: dict[str, int] = {}
         self.replies: dict[str, list[str]] = {}
         """Session -> what workers answered."""
+        self.worker_streams: dict[str, list[world.Delivery]] = {}
+        """Worker -> what was sent to it alone."""
 
     async def execute(self, command: Command[A]) -> A:
         """Execute one command."""
@@ -150,30 +153,40 @@ class MemoryStore:
     async def finish_signal(self, signal: WakeSignal) -> None:
         """Nothing: a signal in memory is gone once it is taken."""
 
+    async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
+        """Deliver a command to one worker."""
+        if check and self.log.world.leases.get(worker_id, 0) <= self.log.world.clock():
+            return False
+        entry = world.Delivery("", data.decode())
+        self.worker_streams.setdefault(worker_id, []).append(entry)
+        self._changed.set()
+        return True
+
     async def take_deliveries(
         self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
     ) -> list[Delivery]:
         """Take commands to handle."""
-        del worker_id
-        streams = self.log.world.control_streams
-
-        def any_new() -> bool:
-            return any(
-                len(streams.get(a, ())) > self._deliveries_taken.get(a, 0) for a in agent_types
-            )
-
-        await self._change(any_new, block_ms)
-        taken: list[Delivery] = []
-        for agent_type in agent_types:
-            first = self._deliveries_taken.get(agent_type, 0)
-            new = streams.get(agent_type, [])[first : first + count - len(taken)]
-            self._deliveries_taken[agent_type] = first + len(new)
-            stream = RedisKeys.ctrl_stream(agent_type)
-            taken += [
-                Delivery(str(first + n), stream, d.execution_id, d.command.encode())
-                for n, d in enumerate(new)
-            ]
+        await self._change(lambda: bool(self._untaken(agent_types, worker_id, 1)), block_ms)
+        taken = self._untaken(agent_types, worker_id, count)
+        for delivery in taken:
+            self._deliveries_taken[delivery.stream] = int(delivery.entry_id) + 1
         return taken
+
+    def _untaken(self, agent_types: tuple[str, ...], worker_id: str, count: int) -> list[Delivery]:
+        """Return the next deliveries of some agent types and of one worker."""
+        streams = {RedisKeys.worker_ctrl_stream(worker_id): self.worker_streams.get(worker_id)}
+        for agent_type in agent_types:
+            entries = self.log.world.control_streams.get(agent_type)
+            streams[RedisKeys.ctrl_stream(agent_type)] = entries
+        found: list[Delivery] = []
+        for stream, entries in streams.items():
+            first = self._deliveries_taken.get(stream, 0)
+            new = (entries or [])[first : first + count - len(found)]
+            found += [
+                Delivery(str(number), stream, entry.execution_id, entry.command.encode())
+                for number, entry in enumerate(new, first)
+            ]
+        return found
 
     async def acknowledge(self, delivery: Delivery) -> None:
         """Nothing: a delivery in memory is gone once it is taken."""

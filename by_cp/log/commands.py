@@ -64,8 +64,6 @@ class Settle(Command[Tally], frozen=True, kw_only=True):
     epoch changes nothing. A final decision gives the group's claim free.
     """
 
-    group: str
-    """Name of the wake group, `by_cp.keys.wake_group(...)`."""
     agent_type: str
     user_code: str
     region: str

@@ -42,10 +42,10 @@ def new_execution_id(now_ms: int | None = None) -> str:
 
 
 def time_of(execution_id: str) -> int | None:
-    """Return when an execution id was made, in ms since 1970, or None if `new_execution_id` did
-    not make it.
+    """Return when an execution id was made, in ms since 1970.
 
-    It is the clock of whoever made it: good to find a log by, not to order events by.
+    That is the clock of whoever made it: good to find a log by, not to order events by. Of an id
+    that is none of `new_execution_id`'s it is None.
     """
     text = execution_id.removeprefix(EXECUTION_PREFIX)
     if text == execution_id or len(text) != _LENGTH or not _DIGITS.keys() >= set(text):

@@ -26,7 +26,7 @@ from by_cp.statemachine.events import (
 from by_cp.vocabulary import SENTENCES, WORKER_NAME_BYTES_MAX
 
 MODULES = (
-    *("log", "documents", "workers", "answers", "effects", "admission", "commands", "main"),
+    *("clock", "log", "documents", "workers", "answers", "effects", "admission", "commands", "main"),
 )
 """The Lua files, in the order in which they are put together."""
 

@@ -28,10 +28,10 @@ end
 local function wake(x)
   local c = x.c
   local claim = redis.call("HMGET", x.keys.wake, "e", "l", "u")
-  if claim[1] and tonumber(claim[3]) > c.now then
+  if claim[1] and tonumber(claim[3]) > clock.now(c) then
     log.record(x, "WakeRequested", { epoch = claim[1], leader = claim[2], until_ms = 0 })
   else
-    local until_ms = c.now + math.max(log.call_of(x)[CALL.timeout_ms], CLAIM_MS_MIN)
+    local until_ms = clock.now(c) + math.max(log.call_of(x)[CALL.timeout_ms], CLAIM_MS_MIN)
     log.record(x, "WakeRequested", { epoch = "", leader = "", until_ms = until_ms })
   end
 end
@@ -92,7 +92,7 @@ function commands.request(c, a, keys)
       x.i = inbox
       open_inbox(x, call[CALL.timeout_ms])
     end
-    local deadline_ms = waits and c.now + call[CALL.timeout_ms] or 0
+    local deadline_ms = waits and clock.now(c) + call[CALL.timeout_ms] or 0
     log.record(x, "Held", { command = before .. name .. after, name_at = #before, name_size = #name, deadline_ms = deadline_ms })
     if wakes(policy) then
       wake(x)
@@ -156,7 +156,7 @@ function commands.settle(c, a, keys, members)
   if s.status == "FALLBACK" then
     if s.selected == "" then
       s.status, s.reason = "FAILED", SENTENCE.fallback_empty
-    elseif workers.seen(s.selected, c.now) == 0 then
+    elseif workers.seen(s.selected) == 0 then
       s.status, s.reason = "FAILED", string.format(SENTENCE.fallback_offline, s.selected)
     end
   end
@@ -174,11 +174,11 @@ end
 function commands.release(c, a, _, members)
   local agent_type, by = a[1], a[2]
   local _, blocked = admission.open_circuit(c)
-  if blocked or workers.seen(agent_type, c.now) == 0 then
+  if blocked or workers.seen(agent_type) == 0 then
     return answers.tally({ skipped = #a - 2 })
   end
   return each(c, a, 3, members, function(x)
-    return is_held(x) and (x.d == "" or tonumber(x.d) > c.now)
+    return is_held(x) and (x.d == "" or tonumber(x.d) > clock.now(c))
   end, function(x)
     deliver(x, "ONLINE", agent_type, "", {}, by)
     return "delivered"
@@ -189,7 +189,7 @@ end
 function commands.sweep(c, a, _, members)
   local reason = string.format(SENTENCE.timeout, a[1])
   return each(c, a, 3, members, function(x)
-    return is_held(x) and x.d ~= "" and tonumber(x.d) <= c.now
+    return is_held(x) and x.d ~= "" and tonumber(x.d) <= clock.now(c)
   end, function(x)
     return reject_held(x, reason, a[2], -1)
   end)
@@ -227,12 +227,12 @@ function commands.redrive(c, a, keys)
   local agent_type = call[CALL.agent_type]
   local _, blocked = admission.open_circuit(c)
   if not blocked and call[CALL.user_code] ~= "" then
-    _, _, blocked = admission.used_quota(keys)
+    _, _, blocked = admission.used_quota(c, keys)
   end
   if blocked then
     return answers.refused("REDRIVE", x.id, "", "", blocked)
   end
-  local online = workers.seen(agent_type, c.now) > 0
+  local online = workers.seen(agent_type) > 0
   local name_at, name_size = tonumber(x.n), tonumber(x.z)
   log.record(x, "Redriven", { by = a[2] })
   log.record(x, "Held", { command = command, name_at = name_at, name_size = name_size, deadline_ms = 0 })

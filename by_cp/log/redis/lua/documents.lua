@@ -89,6 +89,23 @@ function documents.readdressed(command, name_at, name_size, agent_type)
   return string.sub(command, 1, name_at) .. quoted(agent_type) .. string.sub(command, name_at + name_size + 1)
 end
 
+-- Strings at keys that anyone may write: nil for a key that is absent, or no string. A call reads
+-- each once.
+function documents.read_ahead(c, keys)
+  local found = redis.call("MGET", unpack(keys))
+  c.texts = {}
+  for i, key in ipairs(keys) do
+    c.texts[key] = found[i]
+  end
+end
+
+function documents.text(c, key)
+  if c.texts and c.texts[key] ~= nil then
+    return c.texts[key]
+  end
+  return redis.call("MGET", key)[1]
+end
+
 -- What someone else wrote, as a table; what does not parse, or is our own, is as if it were not there.
 function documents.foreign(text)
   if not text then

@@ -111,7 +111,7 @@ function effects.join(x, e, position)
   if e.epoch ~= "" then
     return
   end
-  local lasts_ms = math.max(e.until_ms - c.now, 1)
+  local lasts_ms = math.max(e.until_ms - clock.now(c), 1)
   redis.call("HSET", x.keys.wake, "e", position, "l", x.id, "u", string.format("%.0f", e.until_ms))
   redis.call("PEXPIRE", x.keys.wake, string.format("%.0f", lasts_ms + CLAIM_MARGIN_MS))
   redis.call("SET", x.keys.dedupe, x.id, "PX", string.format("%.0f", lasts_ms))

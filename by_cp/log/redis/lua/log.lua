@@ -1,7 +1,7 @@
 -- The log: loading and saving heads, and the one door through which an event comes in (`record`).
 --
--- A call `c` is {K = key name -> key, now = ms, stamp = id for XADD, cause = call id,
--- retention_ms}; what it has read once of the agent type's rows it keeps. An execution `x` is its
+-- A call `c` is {K = key name -> key, stamp = id for XADD, cause = call id, retention_ms}; what it
+-- has read once of the agent type's rows it keeps. An execution `x` is its
 -- head, read once and written once, by `save`. Nothing here decides anything.
 
 -- Heads have one-letter fields: there is one hash an execution. Absent is the empty string.

@@ -19,20 +19,6 @@ local function named(keys, first, names)
   return found, first + #names
 end
 
-local function clock(given, log_key)
-  if given == "" then
-    local time = redis.call("TIME")
-    return time[1] * 1000 + math.floor(time[2] / 1000), "*"
-  end
-  -- Told by a test or a simulation: then, as with the server's own, time never runs backwards.
-  local now = tonumber(given)
-  local last = redis.call("XREVRANGE", log_key, "+", "-", "COUNT", 1)[1]
-  if last then
-    now = math.max(now, tonumber(string.match(last[1], "^%d+")))
-  end
-  return now, string.format("%.0f-*", now)
-end
-
 local function call(KEYS, ARGV)
   local name = ARGV[1]
   local K, after = named(KEYS, 1, LAYOUT[name])
@@ -48,7 +34,7 @@ local function call(KEYS, ARGV)
     end
   end
   local c = { K = K, cause = ARGV[3], retention_ms = ARGV[4] }
-  c.now, c.stamp = clock(ARGV[2], K.log)
+  clock.start(c, ARGV[2])
   local a = {}
   for i = 5, #ARGV do
     a[i - 4] = ARGV[i]

@@ -24,8 +24,9 @@ local function lives(worker_id)
   return lease_lives(redis.call("MGET", PREFIX.lease .. worker_id)[1])
 end
 
-local function look_at_all(registry, online, now)
+local function look_at_all(registry, online)
   local met = 0
+  local now = clock.server()
   local ids = redis.call("SMEMBERS", registry)
   for first = 1, #ids, 500 do
     local keys = {}
@@ -44,7 +45,7 @@ local function look_at_all(registry, online, now)
 end
 
 -- Returns 1 or 0, and how many are registered. It stops at the first that lives.
-function workers.seen(agent_type, now)
+function workers.seen(agent_type)
   local registry = PREFIX.registry .. agent_type
   local registered = redis.pcall("SCARD", registry)
   if type(registered) ~= "number" or registered == 0 then
@@ -63,7 +64,7 @@ function workers.seen(agent_type, now)
   if registered > SMALL and redis.call("GET", scan) == tostring(registered) then
     return 0, registered
   end
-  if look_at_all(registry, online, now) > 0 then
+  if look_at_all(registry, online) > 0 then
     return 1, registered
   end
   if registered > SMALL then

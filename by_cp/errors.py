@@ -99,7 +99,9 @@ class RedriveRefused(TransitionError):
     """A dead letter cannot be redriven now, because its circuit is open or its quota is used."""
 
     def __init__(self, execution_id: str, reason: str) -> None:
-        super().__init__(f"execution {execution_id!r} cannot be redriven now: {reason}", execution_id)
+        super().__init__(
+            f"execution {execution_id!r} cannot be redriven now: {reason}", execution_id
+        )
         self.reason = reason
 
 

@@ -22,6 +22,9 @@ PRIORITY_ABS_MAX = 1_000_000
 """Priorities run from minus this to plus this; higher is delivered first."""
 
 
+_SHOWN_MAX = 60
+
+
 def _problem(name: object, *, empty_allowed: bool) -> str | None:
     if not isinstance(name, str):
         return f"must be a str, not {type(name).__name__}"
@@ -48,8 +51,8 @@ def check_name(what: str, name: object, *, empty_allowed: bool = False) -> str:
     problem = _problem(name, empty_allowed=empty_allowed)
     if problem is not None:
         shown = ascii(name)
-        if len(shown) > 60:
-            shown = shown[:57] + "..."
+        if len(shown) > _SHOWN_MAX:
+            shown = shown[: _SHOWN_MAX - 3] + "..."
         raise InvalidName(f"{what} {shown} {problem}")
     return str(name)
 

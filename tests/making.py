@@ -38,9 +38,7 @@ def make_request(
     return Request(execution_id=execution_id, call=call, command=command, inbox=inbox)
 
 
-def make_settle(
-    signal: WakeSignal, members: Iterable[Member], status: str, **rest: Any
-) -> Settle:
+def make_settle(signal: WakeSignal, members: Iterable[Member], status: str, **rest: Any) -> Settle:
     """Make the settling of a signal's wake."""
     request = signal.request
     return Settle(

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from by_cp.log import foreign
-from by_cp.vocabulary import SENTENCES, ErrorCode, RoutePolicy
 from by_cp.projections.circuit import CLOSED, OPEN
 from by_cp.projections.rows import NO_LIMIT
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import Call, Evidence
+from by_cp.vocabulary import SENTENCES, ErrorCode, RoutePolicy
 
 FOREIGN = "FOREIGN"
 """Circuit evidence: a key written by hand holds it open."""
@@ -78,7 +78,7 @@ def fallback_of(facts: Facts, agent_type: str) -> str:
 
 
 def admit(facts: Facts, call: Call) -> Verdict:
-    """Decide. A verdict without `how` and without `code` is: hold it, and wake as the policy says."""
+    """Decide. A verdict with neither `how` nor `code`: hold it, and wake if the policy says so."""
     circuit, circuit_reason = open_circuit(facts, call.agent_type)
     evidence = Evidence(circuit=circuit)
     if circuit_reason:

@@ -128,8 +128,10 @@ class Store(Protocol):
         ...
 
     async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
-        """Wait up to `block_ms` for wakes to do, and take up to `count`. No two consumers get
-        the same."""
+        """Wait up to `block_ms` for wakes to do, and take up to `count`.
+
+        No two consumers get the same.
+        """
         ...
 
     async def finish_signal(self, signal: WakeSignal) -> None:

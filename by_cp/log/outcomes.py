@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from by_cp.log.answers import Outcome
-from by_cp.vocabulary import AvailabilityStatus, ErrorCode
 from by_cp.statemachine.events import Call, DeadLettered, Delivered, ExecutionEvent, Rejected
 from by_cp.statemachine.states import State
+from by_cp.vocabulary import AvailabilityStatus, ErrorCode
 
 
 def outcome_of(call: Call, event: ExecutionEvent) -> Outcome:

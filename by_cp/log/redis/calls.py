@@ -1,5 +1,6 @@
-"""Calls to the server, gathered: whatever is asked for while one round trip is under way goes
-together in the next.
+"""Calls to the server, gathered.
+
+What is asked for while one round trip is under way goes together in the next.
 
 One awaited call each costs the client several times what a pipeline of them does
 (`benchmarks/`), and a pipeline needs one connection where they would need many. Every call is
@@ -85,9 +86,7 @@ class Caller:
     async def _send(self) -> None:
         """Send until nobody waits. What comes in during a round trip goes with the next."""
         while self._waiting:
-            batch = [
-                self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))
-            ]
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
             try:
                 replies = await self._round_trip([packed for packed, _ in batch])
             except asyncio.CancelledError:

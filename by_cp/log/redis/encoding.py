@@ -39,9 +39,7 @@ _REPLY: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
 )
 _CALL = msgspec.msgpack.Decoder(Call)
 _HOLDING = frozenset(RoutePolicy) - {RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY}
-_COMMON_FIELDS = frozenset(
-    (*ExecutionEvent.__struct_fields__, *SystemEvent.__struct_fields__)
-)
+_COMMON_FIELDS = frozenset((*ExecutionEvent.__struct_fields__, *SystemEvent.__struct_fields__))
 
 
 class WireCall(NamedTuple):

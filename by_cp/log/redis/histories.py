@@ -56,8 +56,7 @@ async def _search(client: Redis, execution_id: str) -> list[Entry]:
         found += [
             entry
             for entry in entries
-            if isinstance(entry.event, ExecutionEvent)
-            and entry.event.execution_id == execution_id
+            if isinstance(entry.event, ExecutionEvent) and entry.event.execution_id == execution_id
         ]
     return found
 

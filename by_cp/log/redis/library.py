@@ -26,7 +26,17 @@ from by_cp.statemachine.events import (
 from by_cp.vocabulary import SENTENCES, WORKER_NAME_BYTES_MAX
 
 MODULES = (
-    *("clock", "log", "documents", "workers", "answers", "effects", "admission", "commands", "main"),
+    *(
+        "clock",
+        "log",
+        "documents",
+        "workers",
+        "answers",
+        "effects",
+        "admission",
+        "commands",
+        "main",
+    ),
 )
 """The Lua files, in the order in which they are put together."""
 
@@ -57,7 +67,7 @@ def _table() -> dict[str, Literal]:
     table: dict[str, dict[str, Literal]] = {}
     for row in TRANSITIONS:
         source = row["source"].value if row["source"] is not None else ""
-        effects = [effect.value for effect in row.get("after", ())]
+        effects: list[Literal] = [effect.value for effect in row.get("after", ())]
         table.setdefault(row["trigger"], {})[source] = (row["dest"].value, effects)
     return dict(table)
 
@@ -72,7 +82,6 @@ def _own_fields() -> dict[str, Literal]:
 
 
 def _data() -> dict[str, Literal]:
-    layouts = {**LAYOUT}
     return {
         "TABLE": _table(),
         "FIELDS": _own_fields(),
@@ -82,7 +91,7 @@ def _data() -> dict[str, Literal]:
         "CALL": {name: place for place, name in enumerate(Call.__struct_fields__, start=1)},
         "SENTENCE": dict(SENTENCES),
         "PREFIX": dict(PREFIXES),
-        "LAYOUT": dict(layouts),
+        "LAYOUT": dict(LAYOUT),
         "EXECUTION_KEYS": EXECUTION_KEYS,
         "FALLBACK_FIELDS": foreign.FALLBACK_FIELDS,
         "OURS": foreign.OURS,
@@ -102,8 +111,10 @@ def _body() -> str:
     lines.append(f"local {tables}, settings = {empty}, {{}}")
     sources = files("by_cp.log.redis").joinpath("lua")
     # Each file in a block of its own: Lua allows 200 locals in one.
-    for module in MODULES[:-1]:
-        lines.append(f"do\n{sources.joinpath(module + '.lua').read_text(encoding='utf-8')}end")
+    lines += [
+        f"do\n{sources.joinpath(module + '.lua').read_text(encoding='utf-8')}end"
+        for module in MODULES[:-1]
+    ]
     lines.append(sources.joinpath("main.lua").read_text(encoding="utf-8"))
     return "\n".join(lines)
 

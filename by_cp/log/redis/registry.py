@@ -51,9 +51,7 @@ async def online(client: Redis, agent_type: str) -> tuple[str, ...]:
         return ()
     keys = [RedisKeys.worker_online_lease(worker) for worker in workers]
     leases = await client.execute_command("MGET", *keys, **RAW)
-    return tuple(
-        worker for worker, lease in zip(workers, leases, strict=True) if _holds(lease)
-    )
+    return tuple(worker for worker, lease in zip(workers, leases, strict=True) if _holds(lease))
 
 
 def _holds(lease: bytes | None) -> bool:

@@ -100,8 +100,11 @@ class RedisStore:
         return answer
 
     async def _known(self, execution_id: str) -> encoding.Known | None:
-        """Read what a command's keys depend on. It never changes, so no race comes of it; only
-        the inbox may, and then the one who waits there learns the outcome when its time is up."""
+        """Read what a command's keys depend on.
+
+        It never changes, so no race comes of it; only the inbox may, and then the one who waits
+        there learns the outcome when its time is up.
+        """
         async with _errors():
             fields = await self._client.execute_command(
                 "HMGET", RedisKeys.head(execution_id), "b", "i", **streams.RAW
@@ -145,9 +148,7 @@ class RedisStore:
     async def held(self, agent_type: str, count: int) -> list[Member]:
         """Return what is held for an agent type."""
         async with _errors():
-            return await histories.members(
-                self._client, RedisKeys.pending_index(agent_type), count
-            )
+            return await histories.members(self._client, RedisKeys.pending_index(agent_type), count)
 
     async def held_agent_types(self) -> list[str]:
         """Return the agent types for which anything is held."""
@@ -198,9 +199,7 @@ class RedisStore:
 
     async def finish_signal(self, signal: WakeSignal) -> None:
         """Say that a wake is done with."""
-        await self._drop(
-            RedisKeys.control_plane_wakeup_stream(), MANAGERS, signal.entry_id
-        )
+        await self._drop(RedisKeys.control_plane_wakeup_stream(), MANAGERS, signal.entry_id)
 
     async def take_deliveries(
         self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
@@ -272,5 +271,3 @@ async def _errors() -> AsyncIterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise server_error(error) from error
-
-

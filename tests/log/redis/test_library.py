@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from by_cp.errors import ServerUnreachable, ServerUnsupported
 from by_cp.log.redis import library
@@ -24,8 +26,7 @@ async def test_a_server_without_the_library_is_given_it(redis: Redis) -> None:
 
 
 async def test_the_name_of_the_library_is_that_of_its_content() -> None:
-    """Two releases of by-cp run side by side on one server, because their libraries differ in
-    name."""
+    """Two releases run side by side on one server: their libraries differ in name."""
     name = library.function_name()
     assert library.source().startswith(f"#!lua name={name}\n")
     assert f"register_function('{name}'" in library.source()
@@ -71,7 +72,7 @@ async def test_callers_need_no_right_to_load(redis: Redis, url: str) -> None:
 
 async def test_a_server_that_is_not_there_is_a_clear_error() -> None:
     """No server: `ServerUnreachable`."""
-    async with Redis(port=1, retry=None, socket_timeout=1) as nobody:
+    async with Redis(port=1, retry=Retry(NoBackoff(), 0), socket_timeout=1) as nobody:
         with pytest.raises(ServerUnreachable, match="does not answer"):
             await RedisStore(nobody).execute(make_request("e1"))
 

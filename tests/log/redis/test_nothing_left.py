@@ -10,6 +10,7 @@ from by_cp.log.redis.store import RedisStore
 from by_cp.vocabulary import RoutePolicy
 from tests.making import make_request, make_settle
 
+
 async def lasting_keys(redis: Redis) -> set[str]:
     """Return the control plane's keys that never expire and hold something."""
     found = set()
@@ -24,8 +25,10 @@ async def lasting_keys(redis: Redis) -> set[str]:
 
 
 async def test_settled_executions_leave_only_the_log_and_the_rows(redis: Redis) -> None:
-    """After every policy, settled in every way, only the log and one row for each agent type and
-    tenant are left for good; they do not grow with the number of executions."""
+    """Only the log, and a row for each agent type and tenant, are left for good.
+
+    Every policy, settled in every way: nothing grows with the number of executions.
+    """
     store = RedisStore(redis)
     for n, policy in enumerate(RoutePolicy):
         inbox = store.inbox if policy == RoutePolicy.WAKE_AND_WAIT else ""

@@ -33,11 +33,12 @@ async def inner_commands(redis: Redis, store: RedisStore, request_id: str) -> in
 
 
 @pytest.mark.parametrize("alive", [0, 1])
-async def test_a_thousand_registered_workers_cost_what_one_does(
-    redis: Redis, alive: int
-) -> None:
-    """999 dead workers, left behind by crashes, make no check dearer: neither when one lives nor
-    when none does (then a look at all of them is trusted for half a second)."""
+async def test_a_thousand_registered_workers_cost_what_one_does(redis: Redis, alive: int) -> None:
+    """999 dead workers, left behind by crashes, make no check dearer.
+
+    Neither when one lives nor when none does; then a look at all of them is trusted for half a
+    second.
+    """
     store = RedisStore(redis)
     costs = []
     for agent_type, workers in (("echo", 1000), ("echo", 1)):

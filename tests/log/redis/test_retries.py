@@ -16,11 +16,11 @@ from tests.making import make_request
 async def test_a_stalled_server_gets_a_request_twice_and_executes_it_once(
     redis: Redis, url: str
 ) -> None:
-    """The client times out while the server is stalled, sends the same call again, and the server
-    then finds both. One execution is begun, one command delivered, one answer given."""
-    hasty = Redis.from_url(
-        url, socket_timeout=0.1, retry=Retry(ConstantBackoff(0.01), 50)
-    )
+    """The server finds the same call twice; one command is delivered, one answer given.
+
+    The client timed out while the server was stalled, and sent it again.
+    """
+    hasty = Redis.from_url(url, socket_timeout=0.1, retry=Retry(ConstantBackoff(0.01), 50))
     async with hasty:
         store = RedisStore(hasty)
         await store.check()

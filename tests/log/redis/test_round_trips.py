@@ -13,7 +13,10 @@ from by_cp.log.redis.store import RedisStore
 from by_cp.vocabulary import RoutePolicy
 from tests.making import make_request
 
-async def sent_by_clients(redis: Redis, client: Redis, act: Callable[[], Awaitable[Any]]) -> list[str]:
+
+async def sent_by_clients(
+    redis: Redis, client: Redis, act: Callable[[], Awaitable[Any]]
+) -> list[str]:
     """Return the commands that came over the network while `act` ran.
 
     MONITOR marks what a function calls inside as `lua`; that costs no round trip.

@@ -1,0 +1,139 @@
+"""What holds of every log, whichever store has it, as functions that raise AssertionError.
+
+They look only at what `Store.read()` and `Store.views()` give. Those of the second part hold of
+logs that were written through by-cp's own commands; whoever uses `Append` may break them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from by_cp.projections.rows import ExecutionRow
+from by_cp.projections.views import Views, fold
+from by_cp.statemachine.events import Delivered, Event, ExecutionEvent, Held, Redriven
+from by_cp.statemachine.position import BEGINNING, Position, split
+from by_cp.statemachine.states import State
+
+Entries = Sequence[tuple[Position, Event]]
+"""A whole log, from its beginning."""
+
+
+def require(condition: object, broken: str) -> None:
+    """Raise an AssertionError that says what is broken, unless the condition holds."""
+    if not condition:
+        raise AssertionError(broken)
+
+
+# --- Of every log ---------------------------------------------------------------------------------
+
+
+def positions_increase(entries: Entries) -> None:
+    """Each entry stands after the one before it."""
+    last = BEGINNING
+    for position, event in entries:
+        require(split(position) > split(last), f"{event.name} at {position} follows {last}")
+        last = position
+
+
+def versions_count_from_one(entries: Entries) -> None:
+    """An execution's events are numbered 1, 2, 3 and so on."""
+    seen: Counter[str] = Counter()
+    for position, event in entries:
+        if isinstance(event, ExecutionEvent):
+            seen[event.execution_id] += 1
+            expected = seen[event.execution_id]
+            require(
+                event.version == expected,
+                f"{event.name} at {position} has version {event.version}, not {expected}",
+            )
+
+
+def views_are_the_fold(entries: Entries, views: Views) -> None:
+    """The views say what the log says, and nothing else."""
+    folded = fold(entries)
+    for name in Views.__struct_fields__:
+        live, replayed = getattr(views, name), getattr(folded, name)
+        for key in live.keys() | replayed.keys():
+            require(
+                live.get(key) == replayed.get(key),
+                f"{name}[{key!r}] is {live.get(key)}, but the log says {replayed.get(key)}",
+            )
+
+
+def quotas_count_what_is_charged(views: Views) -> None:
+    """A tenant has as many in flight as executions are charged to it."""
+    charged = Counter(row.call.user_code for row in views.executions.values() if row.charged)
+    for user_code in charged.keys() | views.quotas.keys():
+        row = views.quotas.get(user_code)
+        in_flight = row.in_flight if row else 0
+        require(
+            in_flight == charged[user_code],
+            f"tenant {user_code!r} has {in_flight} in flight, but {charged[user_code]} are charged",
+        )
+
+
+def delivered_at_most_once_a_life(entries: Entries) -> None:
+    """A command is delivered once; only a redrive gives it another life."""
+    delivered: Counter[str] = Counter()
+    for position, event in entries:
+        match event:
+            case Delivered():
+                delivered[event.execution_id] += 1
+                require(
+                    delivered[event.execution_id] == 1,
+                    f"execution {event.execution_id!r} is delivered again at {position}",
+                )
+            case Redriven():
+                delivered[event.execution_id] = 0
+
+
+# --- Of logs that were written without Append -----------------------------------------------------
+
+
+def quotas_count_what_is_held(views: Views) -> None:
+    """In flight is what by-cp holds, no more and no less."""
+    quotas_count_what_is_charged(views)
+    held = Counter(row.user_code for row in views.pending.values() if row.user_code)
+    for user_code in held.keys() | views.quotas.keys():
+        row = views.quotas.get(user_code)
+        in_flight = row.in_flight if row else 0
+        require(
+            in_flight == held[user_code],
+            f"tenant {user_code!r} has {in_flight} in flight, but {held[user_code]} are held",
+        )
+
+
+def nothing_accepted_is_lost(entries: Entries, views: Views) -> None:
+    """What was accepted is pending, delivered, rejected to who waits for it, or buried whole."""
+    held: dict[str, Held] = {}
+    for _, event in entries:
+        if isinstance(event, Held):
+            held[event.execution_id] = event
+    for execution_id, head in views.executions.items():
+        _not_lost(head, held.get(execution_id), views)
+
+
+def _not_lost(head: ExecutionRow, held: Held | None, views: Views) -> None:
+    execution_id = head.execution_id
+    what = f"execution {execution_id!r}, {head.state},"
+    match head.state:
+        case State.DELIVERED:
+            pass
+        case State.REJECTED:
+            waited_for = held is None or held.deadline_ms
+            require(waited_for, f"{what} was held, nobody waits for it, and it is not buried")
+        case State.DEADLETTER:
+            buried = views.dead_letters.get(execution_id)
+            require(buried, f"{what} is not in the dead letters")
+            command = buried.command if buried else ""
+            require(held is None or command == held.command, f"{what} is buried without command")
+        case _:
+            pending = views.pending.get(execution_id)
+            require(held and pending, f"{what} is not pending")
+            same = held and pending and held.command == pending.command
+            require(same, f"{what} is pending with another command")
+    if head.state in (State.DELIVERED, State.REJECTED, State.DEADLETTER):
+        require(execution_id not in views.pending, f"{what} is still pending")
+    if head.state != State.DEADLETTER:
+        require(execution_id not in views.dead_letters, f"{what} is in the dead letters")

@@ -1,0 +1,378 @@
+"""`ControlPlaneMachine`: Hypothesis drives the control plane through random lives.
+
+Each rule is what one of the participants may do at any time: a caller, a worker, the manager, the
+gate, the sweeper, an operator, time. After each, the invariants are checked. Your subclass replaces
+`provider`, and adds rules and invariants of its own.
+
+House rules: a rule changes the log through `execute` alone, because that checks what must hold of
+every command; what happened is kept as plain data that invariants read, and nothing in here draws
+from any other source than Hypothesis.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.strategies import SearchStrategy
+
+from by_cp.errors import TransitionError
+from by_cp.log.answers import Answer
+from by_cp.log.commands import (
+    Command,
+    Configure,
+    GiveUp,
+    Member,
+    Redrive,
+    Release,
+    Request,
+    Settle,
+    Sweep,
+)
+from by_cp.log.commandtext import CommandText, cut
+from by_cp.log.memory import ManualClock, MemoryLog
+from by_cp.log.memory.world import Signal
+from by_cp.projections import pending, wakes
+from by_cp.projections.rows import NO_LIMIT
+from by_cp.statemachine.events import (
+    BecameReady,
+    Call,
+    CircuitForced,
+    Delivered,
+    FallbackSet,
+    QuotaSet,
+    SystemEvent,
+)
+from by_cp.statemachine.states import State
+from by_cp.testing import invariants
+from by_cp.testing.invariants import require
+from by_cp.testing.strategies import payloads
+from by_cp.vocabulary import RoutePolicy, WakeupDecisionStatus
+from by_cp.wire import WakeupDecision, WakeupRequest
+
+A = TypeVar("A")
+
+LEASE_MS = 15_000
+"""For so long a worker of the machine is online."""
+
+_PROGRESS = (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
+
+_BY_HAND: dict[str, tuple[str | None, ...]] = {
+    "circuit": (None, '{"state":"open","reason":"by hand"}', '{"state":"CLOSED"}', "not JSON"),
+    "quota": (None, '{"available":false}', '{"available":true}', "[]"),
+    "fallback": (None, '{"selected_agent_type":"chat"}', '{"agent_type":"a:b {c}"}', '"chat"'),
+}
+
+
+class Readiness(NamedTuple):
+    """A command that became ready, and who was online at that moment."""
+
+    event: BecameReady
+    workers_online: tuple[str, ...]
+
+
+def _one_of(attribute: str) -> SearchStrategy[Any]:
+    """Draw from an attribute of the machine that runs, so that subclasses may change it."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, attribute)))
+
+
+class ControlPlaneMachine(RuleBasedStateMachine):
+    """The control plane in memory, on a clock that the machine moves.
+
+    `log` is the log, with its `entries`, `views` and `world`; `clock` is its clock. `executed` has
+    every accepted command with its answer, `became_ready` every command that became ready with the
+    workers that were online then. Rules that take an execution draw it from `executions`.
+    """
+
+    agent_types: ClassVar[Sequence[str]] = ("chat", "a:b {c}")
+    """Agent types that are asked for. Few, so that executions meet one another."""
+    tenants: ClassVar[Sequence[str]] = ("", "acme")
+    regions: ClassVar[Sequence[str]] = ("", "eu")
+
+    executions: Bundle[str] = Bundle("executions")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.log = MemoryLog(self.clock)
+        self.executed: list[tuple[Command[Any], Any]] = []
+        self.became_ready: list[Readiness] = []
+        self.open_wakes: list[Signal] = []
+        """Wakes that the manager was asked for and has not finished."""
+        self.workers: list[str] = []
+        """Every worker that ever came online."""
+        self._commands: dict[str, CommandText] = {}
+        self._signals_seen = 0
+
+    # --- For your subclass ------------------------------------------------------------------------
+
+    def provider(self, request: WakeupRequest) -> WakeupDecision:
+        """Answer a wake. Replace it with yours; this one starts a worker and says READY."""
+        worker_id = self.start_worker(request.target_agent_type)
+        return WakeupDecision(status=WakeupDecisionStatus.READY, worker_ids=[worker_id])
+
+    def start_worker(self, agent_type: str, lease_ms: int = LEASE_MS) -> str:
+        """Let a new worker come online and return its id."""
+        worker_id = f"worker-{len(self.workers) + 1}"
+        self.workers.append(worker_id)
+        self.log.world.announce(worker_id, (agent_type,), lease_ms)
+        return worker_id
+
+    def execute(self, command: Command[A]) -> A | None:
+        """Execute a command; None if the log refuses it, and then nothing has changed."""
+        before = len(self.log.entries)
+        try:
+            answer = self.log.execute(command)
+        except TransitionError as error:
+            require(len(self.log.entries) == before, f"refused, and yet appended: {error}")
+            return None
+        self.executed.append((command, answer))
+        for _, event in self.log.entries[before:]:
+            if isinstance(event, BecameReady):
+                online = self.log.world.online(event.agent_type)
+                self.became_ready.append(Readiness(event, online))
+        self.open_wakes += self.log.world.signals[self._signals_seen :]
+        self._signals_seen = len(self.log.world.signals)
+        return answer
+
+    # --- Callers ----------------------------------------------------------------------------------
+
+    @rule(
+        target=executions,
+        agent_type=_one_of("agent_types"),
+        user_code=_one_of("tenants"),
+        region=_one_of("regions"),
+        policy=st.sampled_from(RoutePolicy),
+        priority=st.integers(-1, 1),
+        timeout_ms=st.sampled_from((1, 1_000, 30_000)),
+        payload=payloads(),
+    )
+    def caller_requests(
+        self,
+        agent_type: str,
+        user_code: str,
+        region: str,
+        policy: RoutePolicy,
+        priority: int,
+        timeout_ms: int,
+        payload: dict[str, Any],
+    ) -> str:
+        """A caller asks for a delivery."""
+        execution_id = f"exec-{len(self._commands) + 1}"
+        self._commands[execution_id] = cut(payload, agent_type)
+        call = Call(
+            *(agent_type, user_code, region, policy, priority, timeout_ms),
+            *("session-1", "trace-1", f"message-of-{execution_id}", "client"),
+        )
+        command = self._commands[execution_id]
+        answer = self.execute(Request(execution_id=execution_id, call=call, command=command))
+        require(answer is not None, f"the request of {execution_id!r} was refused")
+        self._check_quota(execution_id)
+        return execution_id
+
+    @rule(execution_id=executions)
+    def caller_gives_up(self, execution_id: str) -> None:
+        """A caller waits no longer: from then on, nothing is held for it."""
+        outcome = self.execute(GiveUp(execution_id=execution_id, reason="it takes too long"))
+        if outcome is not None:
+            require(execution_id not in self.log.views.pending, f"{execution_id!r} is still held")
+
+    @precondition(lambda self: self.executed)
+    @rule(data=st.data())
+    def caller_repeats(self, data: st.DataObject) -> None:
+        """Any earlier command comes again: nothing is appended and the answer is the same."""
+        index = data.draw(st.integers(0, len(self.executed) - 1), label="index")
+        command, first = self.executed[index]
+        before = len(self.log.entries)
+        again = self.log.execute(command)
+        require(len(self.log.entries) == before, f"repeated, and appended again: {command}")
+        if isinstance(first, Answer):  # its outcome may have come since
+            first, again = first.receipt, again.receipt
+        require(first == again, f"answered {first}, then {again}: {command}")
+
+    # --- Workers ----------------------------------------------------------------------------------
+
+    @rule(agent_type=_one_of("agent_types"))
+    def worker_comes_online(self, agent_type: str) -> None:
+        """A worker comes online by itself."""
+        self.start_worker(agent_type)
+
+    @precondition(lambda self: self.workers)
+    @rule(worker_id=_one_of("workers"))
+    def worker_leaves(self, worker_id: str) -> None:
+        """A worker goes away cleanly; others simply let their lease lapse as time passes."""
+        self.log.world.retire(worker_id)
+
+    # --- The manager ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.open_wakes)
+    @rule(told_max=st.sampled_from((1_000, 1, 0)))
+    def manager_takes_the_next_wake(self, told_max: int) -> None:
+        """The manager asks the provider, and tells those who wait what it says.
+
+        It may die when it has told only some; then the wake is taken again, by another.
+        """
+        signal = self.open_wakes.pop(0)
+        decision = self.provider(signal.request())
+        call = signal.call
+        group = (call.agent_type, call.user_code, call.region)
+        waiting = wakes.in_order(self.log.views, group, signal.epoch)
+        self.execute(
+            Settle(
+                agent_type=call.agent_type,
+                user_code=call.user_code,
+                region=call.region,
+                epoch=signal.epoch,
+                status=decision.status,
+                members=tuple(self._member(row.execution_id) for row in waiting[:told_max]),
+                selected=decision.selected_agent_type,
+                reason=decision.reason,
+                retry_after_ms=_or_unknown(decision.retry_after_ms),
+                worker_ids=tuple(decision.worker_ids),
+                by="manager",
+            )
+        )
+        if decision.status in _PROGRESS or len(waiting) > told_max:
+            self.open_wakes.append(signal)
+
+    @rule(agent_type=_one_of("agent_types"), count=st.integers(1, 3))
+    def gate_releases(self, agent_type: str, count: int) -> None:
+        """The gate delivers what is held for an agent type, if somebody is online."""
+        rows = pending.in_order(self.log.views, agent_type)[:count]
+        members = tuple(self._member(row.execution_id) for row in rows)
+        self.execute(Release(agent_type=agent_type, members=members, by="gate"))
+
+    @rule()
+    def sweeper_expires(self) -> None:
+        """The sweeper ends what is past its deadline."""
+        late = self._late()
+        for agent_type in sorted({row.agent_type for row in late}):
+            ids = [row.execution_id for row in late if row.agent_type == agent_type]
+            members = tuple(self._member(execution_id) for execution_id in ids)
+            self.execute(Sweep(agent_type=agent_type, members=members, by="sweeper"))
+        require(not self._late(), "swept, and yet something is past its deadline")
+
+    # --- Operators --------------------------------------------------------------------------------
+
+    @rule(execution_id=executions)
+    def operator_redrives(self, execution_id: str) -> None:
+        """An operator gives a dead letter another life; what is none is refused."""
+        was = self.log.views.executions[execution_id].state
+        receipt = self.execute(Redrive(execution_id=execution_id, by="operator"))
+        require(receipt is None or was == State.DEADLETTER, f"redriven from {was}")
+        if receipt is not None:
+            self._check_quota(execution_id)
+
+    @rule(user_code=_one_of("tenants"), limit=st.integers(NO_LIMIT, 2))
+    def operator_sets_quota(self, user_code: str, limit: int) -> None:
+        """An operator limits how many commands of a tenant may be in flight."""
+        if user_code:
+            self._configure(QuotaSet("", user_code, limit, "operator"))
+
+    @rule(agent_type=_one_of("agent_types"), state=st.sampled_from(("CLOSED", "OPEN")))
+    def operator_forces_circuit(self, agent_type: str, state: str) -> None:
+        """An operator opens or closes a circuit."""
+        self._configure(CircuitForced("", agent_type, state, "maintenance", "operator"))
+
+    @rule(agent_type=_one_of("agent_types"), data=st.data())
+    def operator_sets_fallback(self, agent_type: str, data: st.DataObject) -> None:
+        """An operator lets one agent type stand in for another, or takes that back."""
+        selected = data.draw(st.sampled_from(("", *self.agent_types)), label="selected")
+        self._configure(FallbackSet("", agent_type, selected, "operator"))
+
+    @rule(kind=st.sampled_from(sorted(_BY_HAND)), data=st.data())
+    def somebody_writes_by_hand(self, kind: str, data: st.DataObject) -> None:
+        """Somebody writes, or removes, a key that by-framework reads."""
+        named = self.tenants if kind == "quota" else self.agent_types
+        name = data.draw(st.sampled_from(named), label="name")
+        text = data.draw(st.sampled_from(_BY_HAND[kind]), label="text")
+        if text is None:
+            self.log.world.documents.pop((kind, name), None)
+        else:
+            self.log.world.documents[kind, name] = text
+
+    @rule(milliseconds=st.sampled_from((1, 1_000, LEASE_MS, 30_000, 3_600_000)))
+    def time_passes(self, milliseconds: int) -> None:
+        """Time passes."""
+        self.clock.advance(milliseconds)
+
+    # --- What always holds ------------------------------------------------------------------------
+
+    @invariant()
+    def log_is_sound(self) -> None:
+        """Positions increase, and each execution's versions count 1, 2, 3 and so on."""
+        invariants.positions_increase(self.log.entries)
+        invariants.versions_count_from_one(self.log.entries)
+
+    @invariant()
+    def views_are_the_fold(self) -> None:
+        """The views say what the log says."""
+        invariants.views_are_the_fold(self.log.entries, self.log.views)
+
+    @invariant()
+    def nothing_is_delivered_twice(self) -> None:
+        """Each delivery in a control stream is one Delivered of the log, once a life."""
+        invariants.delivered_at_most_once_a_life(self.log.entries)
+        said = Counter(
+            (event.agent_type, event.execution_id)
+            for _, event in self.log.entries
+            if isinstance(event, Delivered)
+        )
+        done = Counter(
+            (agent_type, delivery.execution_id)
+            for agent_type, deliveries in self.log.world.control_streams.items()
+            for delivery in deliveries
+        )
+        require(said == done, f"the log says {said}, the control streams have {done}")
+
+    @invariant()
+    def commands_arrive_byte_for_byte(self) -> None:
+        """Only the target's name may differ from what the caller wrote."""
+        for agent_type, deliveries in self.log.world.control_streams.items():
+            for delivery in deliveries:
+                written = self._commands[delivery.execution_id].addressed(agent_type)
+                require(delivery.command == written, f"{delivery} differs from {written}")
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """What was accepted is pending, delivered, rejected or buried, and its payload with it."""
+        invariants.nothing_accepted_is_lost(self.log.entries, self.log.views)
+
+    @invariant()
+    def quotas_count_what_is_held(self) -> None:
+        """In flight is what is held."""
+        invariants.quotas_count_what_is_held(self.log.views)
+
+    @invariant()
+    def nobody_waits_for_a_wake_that_is_over(self) -> None:
+        """Whoever waits, waits for a wake that the manager has yet to finish."""
+        open_epochs = {signal.epoch for signal in self.open_wakes}
+        for row in self.log.views.wake_members.values():
+            require(row.epoch in open_epochs, f"{row} waits for a wake that is over")
+
+    # --- Within -----------------------------------------------------------------------------------
+
+    def _configure(self, event: SystemEvent) -> None:
+        require(self.execute(Configure(event=event)) is not None, f"refused: {event}")
+
+    def _member(self, execution_id: str) -> Member:
+        call = self.log.views.executions[execution_id].call
+        return Member(execution_id, call.user_code, call.region)
+
+    def _late(self) -> list[Any]:
+        now_ms = self.log.now_ms
+        return [r for r in self.log.views.pending.values() if 0 < r.deadline_ms <= now_ms]
+
+    def _check_quota(self, execution_id: str) -> None:
+        """Check that whoever was just let in was let in within the limit."""
+        row = self.log.views.pending.get(execution_id)
+        quota = self.log.views.quotas.get(row.user_code) if row is not None else None
+        if quota is not None and quota.limit != NO_LIMIT:
+            require(quota.in_flight <= quota.limit, f"{execution_id!r} was let in over {quota}")
+
+
+def _or_unknown(retry_after_ms: int | None) -> int:
+    return -1 if retry_after_ms is None else retry_after_ms

@@ -3,8 +3,12 @@
 
 BIN := .venv/bin
 
+# On a server that is given the tests run in one process: its statistics, settings and functions
+# are there only once.
+WORKERS := $(if $(BY_CP_TEST_URL),0,2)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts fix clean venv
+.PHONY: help demo bench test lint types contracts fix clean venv
 
 help: ## List the tasks (this)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +17,7 @@ demo: venv ## Show by-cp at work, on a server of its own; Ctrl-C ends it
 	@$(BIN)/by-cp demo
 
 test: lint types contracts ## Check everything, then run the tests (PYTEST_ARGS='-k name' for some)
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: venv ## Check style and format with Ruff
 	$(BIN)/ruff check
@@ -24,6 +28,9 @@ types: venv ## Check types with mypy, strictly
 
 contracts: venv ## Check who imports whom with import-linter
 	$(BIN)/lint-imports
+
+bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
+	$(BIN)/python benchmarks/sends.py
 
 fix: venv ## Let Ruff mend and format what it can
 	$(BIN)/ruff check --fix

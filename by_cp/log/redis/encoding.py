@@ -116,6 +116,12 @@ def decode(command: Command[Any], reply: Any) -> Any:
     return Answer(answer, outcome) if isinstance(command, Request) else answer
 
 
+def decode_recorded(reply: bytes) -> Recorded:
+    """Decode where something was put; its position is "" if it was not."""
+    recorded: Recorded = _REPLY.decode(reply)
+    return recorded
+
+
 def decode_outcome(data: bytes) -> Outcome:
     """Decode what was told into an inbox."""
     outcome: Outcome = _REPLY.decode(data)

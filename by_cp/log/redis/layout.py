@@ -39,6 +39,7 @@ LAYOUT: dict[str, tuple[str, ...]] = {
         *("call", "log", "circuit", "circuit_doc", "fallback", "fallback_doc"),
         *("quota", "quota_doc", "quota_user_doc"),
     ),
+    "send_to_worker": ("call", "lease", "worker_ctrl"),
 }
 """Command of the library -> names of its keys, in order; a batch's members follow."""
 
@@ -59,6 +60,15 @@ _SHARED_KEYS = {
     "dead_index": RedisKeys.dead_letter_index(),
     "wakeup": RedisKeys.control_plane_wakeup_stream(),
 }
+
+
+def keys_of_worker(worker_id: str, call_id: str) -> list[str]:
+    """Return the KEYS of `send_to_worker`."""
+    return [
+        RedisKeys.call(call_id),
+        RedisKeys.worker_online_lease(worker_id),
+        RedisKeys.worker_ctrl_stream(worker_id),
+    ]
 
 
 def _execution_keys(member: Member, agent_type: str) -> dict[str, str]:

@@ -11,9 +11,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from by_cp.errors import InvalidInput, UnknownExecution
 from by_cp.keys import RedisKeys, wake_group
-from by_cp.log.commands import Append, Command, GiveUp, Member, Redrive
+from by_cp.log.commands import Append, Command, GiveUp, Member, Redrive, new_call_id
 from by_cp.log.contract import Delivery, Due, Entry, WakeSignal
-from by_cp.log.redis import encoding, histories, registry, rows, streams
+from by_cp.log.redis import encoding, histories, layout, registry, rows, streams
 from by_cp.log.redis.calls import Caller, server_error
 from by_cp.log.redis.inbox import Inbox
 from by_cp.statemachine.events import Requested
@@ -201,11 +201,23 @@ class RedisStore:
         """Say that a wake is done with."""
         await self._drop(RedisKeys.control_plane_wakeup_stream(), MANAGERS, signal.entry_id)
 
+    async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
+        """Deliver a command to one worker; False if its lease is gone."""
+        call_id = new_call_id()
+        reply = await self._caller.call(
+            layout.keys_of_worker(worker_id, call_id),
+            ("send_to_worker", "", call_id, self._retention_ms, data, "1" if check else ""),
+        )
+        return bool(encoding.decode_recorded(reply).position)
+
     async def take_deliveries(
         self, agent_types: tuple[str, ...], worker_id: str, count: int, block_ms: int
     ) -> list[Delivery]:
         """Take commands to handle."""
-        keys = tuple(RedisKeys.ctrl_stream(agent_type) for agent_type in agent_types)
+        keys = (
+            *(RedisKeys.ctrl_stream(agent_type) for agent_type in agent_types),
+            RedisKeys.worker_ctrl_stream(worker_id),
+        )
         return [
             Delivery(
                 entry.entry_id,

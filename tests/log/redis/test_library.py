@@ -101,3 +101,14 @@ async def test_any_client_will_do(url: str, redis: Redis, protocol: int, *, deco
         assert names == ["Requested", "Held", "WakeRequested", "BecameReady", "Delivered"]
         assert (await store.views()).executions["e1"].state == "DELIVERED"
         assert await store.held_agent_types() == []
+
+
+async def test_a_command_for_one_worker_asks_its_lease(redis: Redis) -> None:
+    """Past the agent type, for debugging: refused if the worker is gone, unless nobody asks."""
+    store = RedisStore(redis)
+    assert not await store.send_to_worker("w", b"{}", check=True)
+    assert await store.send_to_worker("w", b"{}", check=False)
+    await store.announce("w", ("echo",), 10_000)
+    assert await store.send_to_worker("w", b"[]", check=True)
+    taken = await store.take_deliveries(("echo",), "w", 10, 0)
+    assert [delivery.data for delivery in taken] == [b"{}", b"[]"]

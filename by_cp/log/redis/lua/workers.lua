@@ -9,7 +9,7 @@
 local SMALL = 64 -- up to so many registered workers are simply all asked
 local TRUST_MS = 500 -- for so long a full look at more of them, which met nobody, is believed
 
-local function lease_lives(lease)
+function workers.lease_lives(lease)
   if not lease then
     return false
   end
@@ -21,7 +21,7 @@ local function lease_lives(lease)
 end
 
 local function lives(worker_id)
-  return lease_lives(redis.call("MGET", PREFIX.lease .. worker_id)[1])
+  return workers.lease_lives(redis.call("MGET", PREFIX.lease .. worker_id)[1])
 end
 
 local function look_at_all(registry, online)
@@ -35,7 +35,7 @@ local function look_at_all(registry, online)
     end
     local leases = redis.call("MGET", unpack(keys))
     for i = 1, #keys do
-      if lease_lives(leases[i]) then
+      if workers.lease_lives(leases[i]) then
         met = met + 1
         redis.call("ZADD", online, now, ids[first + i - 1])
       end

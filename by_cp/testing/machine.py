@@ -13,10 +13,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 from hypothesis.strategies import SearchStrategy
 
 from by_cp.errors import TransitionError
@@ -49,7 +58,6 @@ from by_cp.statemachine.events import (
 from by_cp.statemachine.states import State
 from by_cp.testing import invariants
 from by_cp.testing.invariants import require
-from by_cp.testing.strategies import payloads
 from by_cp.vocabulary import RoutePolicy, WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 
@@ -59,6 +67,24 @@ LEASE_MS = 15_000
 """For so long a worker of the machine is online."""
 
 _PROGRESS = (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
+
+_PAYLOADS: tuple[dict[str, Any], ...] = (
+    {"action_type": "ASK_AGENT", "header": {"target_agent_type": "chat"}, "body": {"content": "?"}},
+    {"body": {"content": [], "extra_payload": {}, "big": 2**60, "text": '🦜 \\ " /'}},
+    {"header": {"target_agent_type": "", "metadata": {"target_agent_type": "chat"}}},
+)
+"""Few, because what is drawn is time; the nasty ones among them lose something if decoded."""
+
+_POLICIES = (
+    RoutePolicy.WAKE_AND_WAIT,
+    RoutePolicy.WAKE_AND_QUEUE,
+    RoutePolicy.WAKE_AND_WAIT,
+    RoutePolicy.WAKE_AND_QUEUE,
+    RoutePolicy.QUEUE_ONLY,
+    RoutePolicy.FAIL_FAST,
+    RoutePolicy.SEND_ANYWAY,
+)
+"""Those that wake more often than the others: more can become of them."""
 
 _BY_HAND: dict[str, tuple[str | None, ...]] = {
     "circuit": (None, '{"state":"open","reason":"by hand"}', '{"state":"CLOSED"}', "not JSON"),
@@ -77,6 +103,46 @@ class Readiness(NamedTuple):
 def _one_of(attribute: str) -> SearchStrategy[Any]:
     """Draw from an attribute of the machine that runs, so that subclasses may change it."""
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, attribute)))
+
+
+def _drawn(method: str) -> SearchStrategy[Any]:
+    """Draw from a strategy that the machine that runs makes."""
+    return st.runner().flatmap(lambda machine: getattr(machine, method)())
+
+
+# Cached, because to make a strategy takes longer than to draw from it.
+@cache
+def _calls_of(
+    agent_types: tuple[str, ...], tenants: tuple[str, ...], regions: tuple[str, ...]
+) -> SearchStrategy[Call]:
+    return st.builds(
+        Call,
+        agent_type=st.sampled_from(agent_types),
+        user_code=st.sampled_from(tenants),
+        region=st.sampled_from(regions),
+        policy=st.sampled_from(_POLICIES),
+        priority=st.integers(-1, 1),
+        timeout_ms=st.sampled_from((1, 1_000, 30_000)),
+        session_id=st.just("session-1"),
+        trace_id=st.just("trace-1"),
+        message_id=st.just("message-1"),
+        source=st.just("client"),
+    )
+
+
+@cache
+def _settings_of(
+    agent_types: tuple[str, ...], tenants: tuple[str, ...]
+) -> SearchStrategy[SystemEvent]:
+    cause, by = st.just(""), st.just("operator")
+    agent_type = st.sampled_from(agent_types)
+    state, reason = st.sampled_from(("CLOSED", "OPEN")), st.just("maintenance")
+    fallback = st.builds(FallbackSet, cause, agent_type, st.sampled_from((*agent_types, "")), by)
+    circuit = st.builds(CircuitForced, cause, agent_type, state, reason, by)
+    if not tenants:
+        return fallback | circuit
+    limit = st.integers(NO_LIMIT, 2)
+    return fallback | circuit | st.builds(QuotaSet, cause, st.sampled_from(tenants), limit, by)
 
 
 class ControlPlaneMachine(RuleBasedStateMachine):
@@ -140,38 +206,20 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     # --- Callers ----------------------------------------------------------------------------------
 
+    @initialize(target=executions, call=_drawn("_calls"), payload=st.sampled_from(_PAYLOADS))
+    def first_caller_requests(self, call: Call, payload: dict[str, Any]) -> str:
+        """A life begins with a request, or nothing much would happen in it."""
+        return self._request(call, payload)
+
     @rule(
         target=executions,
-        agent_type=_one_of("agent_types"),
-        user_code=_one_of("tenants"),
-        region=_one_of("regions"),
-        policy=st.sampled_from(RoutePolicy),
-        priority=st.integers(-1, 1),
-        timeout_ms=st.sampled_from((1, 1_000, 30_000)),
-        payload=payloads(),
+        call=_drawn("_calls"),
+        payload=st.sampled_from(_PAYLOADS),
+        count=st.integers(1, 3),
     )
-    def caller_requests(
-        self,
-        agent_type: str,
-        user_code: str,
-        region: str,
-        policy: RoutePolicy,
-        priority: int,
-        timeout_ms: int,
-        payload: dict[str, Any],
-    ) -> str:
-        """A caller asks for a delivery."""
-        execution_id = f"exec-{len(self._commands) + 1}"
-        self._commands[execution_id] = cut(payload, agent_type)
-        call = Call(
-            *(agent_type, user_code, region, policy, priority, timeout_ms),
-            *("session-1", "trace-1", f"message-of-{execution_id}", "client"),
-        )
-        command = self._commands[execution_id]
-        answer = self.execute(Request(execution_id=execution_id, call=call, command=command))
-        require(answer is not None, f"the request of {execution_id!r} was refused")
-        self._check_quota(execution_id)
-        return execution_id
+    def callers_request(self, call: Call, payload: dict[str, Any], count: int) -> Any:
+        """Some callers ask for the same at once."""
+        return multiple(*(self._request(call, payload) for _ in range(count)))
 
     @rule(execution_id=executions)
     def caller_gives_up(self, execution_id: str) -> None:
@@ -266,22 +314,10 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         if receipt is not None:
             self._check_quota(execution_id)
 
-    @rule(user_code=_one_of("tenants"), limit=st.integers(NO_LIMIT, 2))
-    def operator_sets_quota(self, user_code: str, limit: int) -> None:
-        """An operator limits how many commands of a tenant may be in flight."""
-        if user_code:
-            self._configure(QuotaSet("", user_code, limit, "operator"))
-
-    @rule(agent_type=_one_of("agent_types"), state=st.sampled_from(("CLOSED", "OPEN")))
-    def operator_forces_circuit(self, agent_type: str, state: str) -> None:
-        """An operator opens or closes a circuit."""
-        self._configure(CircuitForced("", agent_type, state, "maintenance", "operator"))
-
-    @rule(agent_type=_one_of("agent_types"), data=st.data())
-    def operator_sets_fallback(self, agent_type: str, data: st.DataObject) -> None:
-        """An operator lets one agent type stand in for another, or takes that back."""
-        selected = data.draw(st.sampled_from(("", *self.agent_types)), label="selected")
-        self._configure(FallbackSet("", agent_type, selected, "operator"))
+    @rule(event=_drawn("_settings"))
+    def operator_sets(self, event: SystemEvent) -> None:
+        """An operator limits a tenant, forces a circuit, or lets another agent type stand in."""
+        require(self.execute(Configure(event=event)) is not None, f"refused: {event}")
 
     @rule(kind=st.sampled_from(sorted(_BY_HAND)), data=st.data())
     def somebody_writes_by_hand(self, kind: str, data: st.DataObject) -> None:
@@ -355,8 +391,20 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     # --- Within -----------------------------------------------------------------------------------
 
-    def _configure(self, event: SystemEvent) -> None:
-        require(self.execute(Configure(event=event)) is not None, f"refused: {event}")
+    def _calls(self) -> SearchStrategy[Call]:
+        return _calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
+
+    def _settings(self) -> SearchStrategy[SystemEvent]:
+        named = tuple(user_code for user_code in self.tenants if user_code)
+        return _settings_of(tuple(self.agent_types), named)
+
+    def _request(self, call: Call, payload: dict[str, Any]) -> str:
+        execution_id = f"exec-{len(self._commands) + 1}"
+        command = self._commands[execution_id] = cut(payload, call.agent_type)
+        answer = self.execute(Request(execution_id=execution_id, call=call, command=command))
+        require(answer is not None, f"the request of {execution_id!r} was refused")
+        self._check_quota(execution_id)
+        return execution_id
 
     def _member(self, execution_id: str) -> Member:
         call = self.log.views.executions[execution_id].call

@@ -3,12 +3,15 @@
 They take strategies for their parts where you may want to narrow them, as in
 `calls(tenants=just("acme"))`. What they make is valid, and nasty within that: names with colons
 and braces, payloads with `[]`, `{}` and integers that no float holds.
+
+Those without parameters are cached: to make a strategy takes longer than to draw from it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -51,6 +54,7 @@ NASTY_NAMES = (
 )
 """Valid names that some system or other has stumbled over."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _NICE_TEXTS = ("", "hello", "🦜 ünïcode 智能体", "[]", "{}", '"', "\\", "\n", "\x00", "</script>")
 _INTS = (0, 1, -1, 2**53 + 1, 2**60, 2**63 - 1, -(2**63), 2**64 - 1, 10**30)
 _JSON_DEPTH_LEAVES_MAX = 6
@@ -59,6 +63,7 @@ _JSON_DEPTH_LEAVES_MAX = 6
 # --- Names ----------------------------------------------------------------------------------------
 
 
+@cache
 def names() -> SearchStrategy[str]:
     """Names that by-cp accepts, the nastiest included."""
     printable = st.characters(exclude_categories=("C", "Z"))
@@ -86,14 +91,25 @@ def execution_ids() -> SearchStrategy[str]:
     return names()
 
 
+# Strategies are values: these stand as defaults of the functions below.
+_NAMES = names()
+_ABSENT_OR_NAMES = st.just("") | _NAMES
+_POLICIES = st.sampled_from(RoutePolicy)
+_PRIORITIES = st.integers(-PRIORITY_ABS_MAX, PRIORITY_ABS_MAX)
+_TIMEOUTS_MS = st.integers(1, TIMEOUT_MS_MAX)
+_STATUSES = st.sampled_from(WakeupDecisionStatus)
+
+
 # --- Payloads -------------------------------------------------------------------------------------
 
 
+@cache
 def texts() -> SearchStrategy[str]:
     """Any text that UTF-8 can encode."""
     return st.sampled_from(_NICE_TEXTS) | st.text(max_size=12)
 
 
+@cache
 def json_values() -> SearchStrategy[Any]:
     """JSON values: empty lists and objects, integers that no float holds, emoji."""
     leaves = (
@@ -111,11 +127,13 @@ def json_values() -> SearchStrategy[Any]:
     )
 
 
+@cache
 def json_objects() -> SearchStrategy[dict[str, Any]]:
     """JSON objects."""
     return st.dictionaries(texts(), json_values(), max_size=3)
 
 
+@cache
 def payloads() -> SearchStrategy[dict[str, Any]]:
     """Whole commands for a worker, in by-framework's form, as Python objects."""
     header = st.fixed_dictionaries(
@@ -131,9 +149,9 @@ def payloads() -> SearchStrategy[dict[str, Any]]:
     )
 
 
-def command_texts(agent_types: SearchStrategy[str] | None = None) -> SearchStrategy[CommandText]:
+def command_texts(agent_types: SearchStrategy[str] = _NAMES) -> SearchStrategy[CommandText]:
     """Whole commands for a worker, encoded."""
-    return st.builds(cut, payloads(), agent_types or names())
+    return st.builds(cut, payloads(), agent_types)
 
 
 # --- Calls and commands ---------------------------------------------------------------------------
@@ -141,55 +159,55 @@ def command_texts(agent_types: SearchStrategy[str] | None = None) -> SearchStrat
 
 def calls(
     *,
-    agent_types: SearchStrategy[str] | None = None,
-    tenants: SearchStrategy[str] | None = None,
-    regions: SearchStrategy[str] | None = None,
-    policies: SearchStrategy[str] | None = None,
-    priorities: SearchStrategy[int] | None = None,
-    timeouts_ms: SearchStrategy[int] | None = None,
+    agent_types: SearchStrategy[str] = _NAMES,
+    tenants: SearchStrategy[str] = _ABSENT_OR_NAMES,
+    regions: SearchStrategy[str] = _ABSENT_OR_NAMES,
+    policies: SearchStrategy[str] = _POLICIES,
+    priorities: SearchStrategy[int] = _PRIORITIES,
+    timeouts_ms: SearchStrategy[int] = _TIMEOUTS_MS,
 ) -> SearchStrategy[Call]:
     """What a caller asks for, but for the command's content."""
     return st.builds(
         Call,
-        agent_type=agent_types or names(),
-        user_code=tenants or _or_absent(names()),
-        region=regions or _or_absent(names()),
-        policy=policies or st.sampled_from(RoutePolicy),
-        priority=priorities or st.integers(-PRIORITY_ABS_MAX, PRIORITY_ABS_MAX),
-        timeout_ms=timeouts_ms or st.integers(1, TIMEOUT_MS_MAX),
+        agent_type=agent_types,
+        user_code=tenants,
+        region=regions,
+        policy=policies,
+        priority=priorities,
+        timeout_ms=timeouts_ms,
         session_id=names(),
-        trace_id=_or_absent(names()),
+        trace_id=_ABSENT_OR_NAMES,
         message_id=names(),
         source=st.just("client") | names(),
-        metadata=json_objects().map(_json),
+        metadata=json_objects().map(_JSON.encode),
     )
 
 
-_calls = calls  # `requests` has an argument of that name
+_CALLS = calls()
 
 
 @st.composite
 def requests(
     draw: DrawFn,
-    execution_ids: SearchStrategy[str] | None = None,
-    calls: SearchStrategy[Call] | None = None,
+    execution_ids: SearchStrategy[str] = _NAMES,
+    calls: SearchStrategy[Call] = _CALLS,
 ) -> Request:
     """Requests for a delivery, each with a call id of its own."""
-    call = draw(calls or _calls())
+    call = draw(calls)
     command = cut(draw(payloads()), call.agent_type)
-    return Request(execution_id=draw(execution_ids or names()), call=call, command=command)
+    return Request(execution_id=draw(execution_ids), call=call, command=command)
 
 
 def decisions(
     *,
-    statuses: SearchStrategy[str] | None = None,
-    selected: SearchStrategy[str] | None = None,
+    statuses: SearchStrategy[str] = _STATUSES,
+    selected: SearchStrategy[str] = _ABSENT_OR_NAMES,
 ) -> SearchStrategy[WakeupDecision]:
     """What a provider may say of a wake."""
     return st.builds(
         WakeupDecision,
-        status=statuses or st.sampled_from(WakeupDecisionStatus),
-        selected_agent_type=selected or _or_absent(names()),
+        status=statuses,
+        selected_agent_type=selected,
         worker_ids=st.lists(names(), max_size=2),
         retry_after_ms=st.none() | st.integers(0, 60_000),
         reason=texts(),
@@ -197,14 +215,13 @@ def decisions(
 
 
 def commands(
-    execution_ids: SearchStrategy[str] | None = None,
+    execution_ids: SearchStrategy[str] = _NAMES,
 ) -> SearchStrategy[Request | GiveUp | Redrive | Configure]:
     """Commands that can be made without a look at the log. It may refuse them, never break."""
-    ids = execution_ids or names()
     return st.one_of(
-        requests(ids),
-        st.builds(GiveUp, execution_id=ids, reason=texts()),
-        st.builds(Redrive, execution_id=ids, by=texts()),
+        requests(execution_ids),
+        st.builds(GiveUp, execution_id=execution_ids, reason=texts()),
+        st.builds(Redrive, execution_id=execution_ids, by=texts()),
         st.builds(Configure, event=system_events()),
     )
 
@@ -212,11 +229,13 @@ def commands(
 # --- Events ---------------------------------------------------------------------------------------
 
 
+@cache
 def positions() -> SearchStrategy[Position]:
     """Positions in a log."""
     return st.builds("{}-{}".format, st.integers(1, 2**42), st.integers(0, 2**20))
 
 
+@cache
 def evidences() -> SearchStrategy[Evidence]:
     """What admission saw."""
     return st.builds(
@@ -239,6 +258,7 @@ def execution_events(
     return own.flatmap(lambda fields: st.builds(event_type, *common, **_just(fields)))
 
 
+@cache
 def system_events() -> SearchStrategy[SystemEvent]:
     """Events of no execution: circuits, quotas and fallbacks that were set."""
     cause = st.text("0123456789abcdef", min_size=16, max_size=16)
@@ -246,10 +266,11 @@ def system_events() -> SearchStrategy[SystemEvent]:
     return st.one_of(
         st.builds(CircuitForced, cause, names(), circuit, texts(), texts()),
         st.builds(QuotaSet, cause, names(), st.integers(-1, 1000), texts()),
-        st.builds(FallbackSet, cause, names(), _or_absent(names()), texts()),
+        st.builds(FallbackSet, cause, names(), _ABSENT_OR_NAMES, texts()),
     )
 
 
+@cache
 def events() -> SearchStrategy[Event]:
     """Events of every class."""
     of_executions = st.tuples(st.sampled_from(EXECUTION_EVENTS), names(), st.integers(1, 2**31))
@@ -307,10 +328,6 @@ def _draw_all(
 # --- The fields of each event ---------------------------------------------------------------------
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _or_absent(strategy: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.just("") | strategy
 
@@ -337,7 +354,7 @@ _OWN_FIELDS: dict[type[ExecutionEvent], SearchStrategy[dict[str, Any]]] = {
     Requested: _fields(call=calls(), evidence=evidences()),
     Held: st.builds(dict, _HELD_COMMANDS, deadline_ms=st.just(0) | st.integers(1, 2**42)),
     WakeRequested: _fields(
-        epoch=_or_absent(positions()), leader=_or_absent(names()), until_ms=st.integers(0, 2**42)
+        epoch=_or_absent(positions()), leader=_ABSENT_OR_NAMES, until_ms=st.integers(0, 2**42)
     ),
     WakeProgressed: _fields(
         status=st.sampled_from(("STARTING", "QUEUED")), reason=texts(), by=texts()

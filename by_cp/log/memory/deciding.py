@@ -184,7 +184,8 @@ def release(log: Journal, command: Release) -> Tally:
         if head is None or held is None or late or head.state not in HELD_STATES:
             continue
         execution_id, cause = head.execution_id, command.call_id
-        ready = BecameReady(execution_id, 0, "", "ONLINE", agent_type, by=command.by)
+        # Whoever waited for a wake got what it was to bring, so the wake succeeded.
+        ready = BecameReady(execution_id, 0, "", "ONLINE", agent_type, head.epoch, by=command.by)
         log.record(ready, cause)
         log.record(Delivered(execution_id, 0, "", agent_type), cause)
         delivered += 1

@@ -46,7 +46,7 @@ def server_error(error: Exception) -> ServerError:
 
 
 class Caller:
-    """Sends calls of the library's function over one client."""
+    """Sends calls of the library's function, and what else does not block, over one client."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -60,9 +60,20 @@ class Caller:
             ServerError: the server is away, or cannot do it.
 
         """
+        return await self._ask(("FCALL", library.function_name(), len(keys), *keys, *arguments))
+
+    async def command(self, *parts: str | bytes | float) -> Any:
+        """Send one of the server's own commands, together with what else is on its way.
+
+        Raises:
+            ServerError: the server is away, or refuses.
+
+        """
+        return await self._ask(parts)
+
+    async def _ask(self, packed: tuple[Any, ...]) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        packed = ("FCALL", library.function_name(), len(keys), *keys, *arguments)
         self._waiting.append((packed, future))
         if self._sender is None or self._sender.done() or self._sender.get_loop() is not loop:
             self._sender = loop.create_task(self._send())

@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from by_cp.ids import time_of
 from by_cp.keys import RedisKeys
 from by_cp.log.commands import Member
 from by_cp.log.contract import Due, Entry
+from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.encoding import decode_call
-from by_cp.log.redis.streams import RAW
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import BEGINNING, Position
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 PAGE = 1000
 SKEW_MS = 3_600_000
 """How far a client's clock, of which an execution_id has its time, may be ahead of the server's."""
 
 
-async def history(client: Redis, execution_id: str) -> list[Entry]:
+async def history(caller: Caller, execution_id: str) -> list[Entry]:
     """Return an execution's events: its head names their positions.
 
     Once the head has expired the log is searched, from the time in the execution_id on.
     """
-    head = await client.execute_command("HGET", RedisKeys.head(execution_id), "p", **RAW)
+    head = await caller.command("HGET", RedisKeys.head(execution_id), "p")
     if head is None:
-        return await _search(client, execution_id)
-    pipeline = client.pipeline(transaction=False)
-    for position in head.decode().split(","):
-        pipeline.execute_command("XRANGE", RedisKeys.log(), position, position, **RAW)
-    replies = await pipeline.execute()
+        return await _search(caller, execution_id)
+    replies = await asyncio.gather(
+        *(
+            caller.command("XRANGE", RedisKeys.log(), position, position)
+            for position in head.decode().split(",")
+        )
+    )
     return [entry for reply in replies for entry in _entries(reply)]
 
 
-async def page(client: Redis, after: Position, count: int) -> list[Entry]:
+async def page(caller: Caller, after: Position, count: int) -> list[Entry]:
     """Return entries after a position."""
     start = "-" if after == BEGINNING else f"({after}"
-    reply = await client.execute_command(
-        "XRANGE", RedisKeys.log(), start, "+", "COUNT", count, **RAW
-    )
+    reply = await caller.command("XRANGE", RedisKeys.log(), start, "+", "COUNT", count)
     return list(_entries(reply))
 
 
-async def _search(client: Redis, execution_id: str) -> list[Entry]:
+async def _search(caller: Caller, execution_id: str) -> list[Entry]:
     time_ms = time_of(execution_id)
     after = BEGINNING if time_ms is None else f"{max(time_ms - SKEW_MS, 0)}-0"
     found: list[Entry] = []
-    while entries := await page(client, after, PAGE):
+    while entries := await page(caller, after, PAGE):
         after = entries[-1].position
         found += [
             entry
@@ -68,17 +66,17 @@ def _entries(reply: Any) -> Iterable[Entry]:
 
 
 async def members(
-    client: Redis, key: str, count: int, epoch: Position | None = None
+    caller: Caller, key: str, count: int, epoch: Position | None = None
 ) -> list[Member]:
     """Return the first of an index, next first; with an epoch, only those who wait for it."""
     found: list[Member] = []
     first = 0
     while len(found) < count:
         page_size = min(count, PAGE)
-        names = await client.execute_command("ZRANGE", key, first, first + page_size - 1, **RAW)
+        names = await caller.command("ZRANGE", key, first, first + page_size - 1)
         first += len(names)
         ids = [name.decode().partition("/")[2] for name in names]
-        for execution_id, (body, inbox, waits_for) in await _heads(client, ids):
+        for execution_id, (body, inbox, waits_for) in await _heads(caller, ids):
             if body is not None and epoch in (None, (waits_for or b"").decode()):
                 found.append(_member(execution_id, body, inbox))
         if len(names) < page_size:
@@ -86,12 +84,12 @@ async def members(
     return found[:count]
 
 
-async def due(client: Redis, now_ms: int, count: int) -> list[Due]:
+async def due(caller: Caller, now_ms: int, count: int) -> list[Due]:
     """Return those whose deadline has passed."""
-    names = await client.execute_command(
-        "ZRANGEBYSCORE", RedisKeys.deadlines(), "-inf", now_ms, "LIMIT", 0, count, **RAW
+    names = await caller.command(
+        "ZRANGEBYSCORE", RedisKeys.deadlines(), "-inf", now_ms, "LIMIT", 0, count
     )
-    heads = await _heads(client, [name.decode() for name in names])
+    heads = await _heads(caller, [name.decode() for name in names])
     return [
         Due(decode_call(body).agent_type, _member(execution_id, body, inbox))
         for execution_id, (body, inbox, _) in heads
@@ -99,13 +97,11 @@ async def due(client: Redis, now_ms: int, count: int) -> list[Due]:
     ]
 
 
-async def _heads(client: Redis, ids: list[str]) -> list[tuple[str, Any]]:
-    if not ids:
-        return []
-    pipeline = client.pipeline(transaction=False)
-    for execution_id in ids:
-        pipeline.execute_command("HMGET", RedisKeys.head(execution_id), "b", "i", "e", **RAW)
-    return list(zip(ids, await pipeline.execute(), strict=True))
+async def _heads(caller: Caller, ids: list[str]) -> list[tuple[str, Any]]:
+    heads = await asyncio.gather(
+        *(caller.command("HMGET", RedisKeys.head(e), "b", "i", "e") for e in ids)
+    )
+    return list(zip(ids, heads, strict=True))
 
 
 def _member(execution_id: str, body: bytes, inbox: bytes | None) -> Member:

@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from by_cp.keys import RedisKeys
-from by_cp.log.redis.streams import RAW
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
+from by_cp.log.redis.calls import Caller
 
 
 async def announce(
-    client: Redis, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int
+    caller: Caller, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int
 ) -> None:
     """Renew a worker's lease, and register it for its agent types."""
     now_ms = time.time_ns() // 1_000_000  # by-framework's last_seen is the worker's own clock
     lease = msgspec.json.encode({"version": 1, "token": None, "last_seen": now_ms})
-    async with client.pipeline(transaction=True) as pipeline:
-        pipeline.set(RedisKeys.worker_online_lease(worker_id), lease, px=ttl_ms)
-        pipeline.sadd(RedisKeys.KNOWN_WORKERS, worker_id)
-        pipeline.sadd(RedisKeys.worker_declared_agent_types(worker_id), *agent_types)
-        for agent_type in agent_types:
-            pipeline.sadd(RedisKeys.agent_type_members(agent_type), worker_id)
-            pipeline.zadd(RedisKeys.online(agent_type), {worker_id: now_ms})
-        await pipeline.execute()
+    registrations = [
+        command
+        for agent_type in agent_types
+        for command in (
+            ("SADD", RedisKeys.agent_type_members(agent_type), worker_id),
+            ("ZADD", RedisKeys.online(agent_type), now_ms, worker_id),
+        )
+    ]
+    # Sent together and in this order: whoever is registered has a lease already.
+    await asyncio.gather(
+        caller.command("SET", RedisKeys.worker_online_lease(worker_id), lease, "PX", ttl_ms),
+        caller.command("SADD", RedisKeys.KNOWN_WORKERS, worker_id),
+        caller.command("SADD", RedisKeys.worker_declared_agent_types(worker_id), *agent_types),
+        *(caller.command(*command) for command in registrations),
+    )
 
 
-async def retire(client: Redis, worker_id: str) -> None:
+async def retire(caller: Caller, worker_id: str) -> None:
     """Remove a worker's lease and registrations."""
     declared = RedisKeys.worker_declared_agent_types(worker_id)
-    agent_types = [_text(name) for name in await client.smembers(declared)]
-    async with client.pipeline(transaction=True) as pipeline:
-        pipeline.delete(RedisKeys.worker_online_lease(worker_id), declared)
-        pipeline.srem(RedisKeys.KNOWN_WORKERS, worker_id)
-        for agent_type in agent_types:
-            pipeline.srem(RedisKeys.agent_type_members(agent_type), worker_id)
-            pipeline.zrem(RedisKeys.online(agent_type), worker_id)
-        await pipeline.execute()
+    agent_types = [name.decode() for name in await caller.command("SMEMBERS", declared)]
+    registrations = [
+        command
+        for agent_type in agent_types
+        for command in (
+            ("SREM", RedisKeys.agent_type_members(agent_type), worker_id),
+            ("ZREM", RedisKeys.online(agent_type), worker_id),
+        )
+    ]
+    await asyncio.gather(
+        caller.command("DEL", RedisKeys.worker_online_lease(worker_id)),
+        *(caller.command(*command) for command in registrations),
+        caller.command("SREM", RedisKeys.KNOWN_WORKERS, worker_id),
+        caller.command("DEL", declared),  # last: whoever is interrupted can begin again
+    )
 
 
-async def online(client: Redis, agent_type: str) -> tuple[str, ...]:
+async def online(caller: Caller, agent_type: str) -> tuple[str, ...]:
     """Return the workers of an agent type whose lease holds."""
-    members = await client.smembers(RedisKeys.agent_type_members(agent_type))
-    workers = sorted(_text(member) for member in members)
+    members = await caller.command("SMEMBERS", RedisKeys.agent_type_members(agent_type))
+    workers = sorted(member.decode() for member in members)
     if not workers:
         return ()
     keys = [RedisKeys.worker_online_lease(worker) for worker in workers]
-    leases = await client.execute_command("MGET", *keys, **RAW)
+    leases = await caller.command("MGET", *keys)
     return tuple(worker for worker, lease in zip(workers, leases, strict=True) if _holds(lease))
 
 
@@ -66,7 +77,3 @@ def _holds(lease: bytes | None) -> bool:
         return True
     last_seen = document.get("last_seen")
     return isinstance(last_seen, (int, float)) and last_seen > 0
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)

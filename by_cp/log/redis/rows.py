@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from by_cp.keys import RedisKeys
+from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.encoding import decode_call
-from by_cp.log.redis.streams import RAW
 from by_cp.projections.rows import (
     NO_LIMIT,
     AvailabilityRow,
@@ -26,37 +27,34 @@ from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.states import State
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
 Hash = dict[str, bytes]
 
 
-async def live_views(client: Redis) -> Views:
+async def live_views(caller: Caller) -> Views:
     """Read every live row.
 
     Not one atomic moment: rows that change meanwhile are read as they are when they are reached.
     """
     views = Views()
-    async for execution_id, head in _hashes(client, RedisKeys.head("")):
-        row = await execution_row(client, execution_id, head)
+    async for execution_id, head in _hashes(caller, RedisKeys.head("")):
+        row = await execution_row(caller, execution_id, head)
         views.executions[execution_id] = row
         if row.held_at:
-            views.pending[execution_id] = await _pending_row(client, row, head)
+            views.pending[execution_id] = await _pending_row(caller, row, head)
         elif row.state == State.DEADLETTER:
-            views.dead_letters[execution_id] = await _dead_letter_row(client, row, head)
+            views.dead_letters[execution_id] = await _dead_letter_row(caller, row, head)
         if row.joined_at:
             views.wake_members[execution_id] = WakeMemberRow(
                 execution_id, row.group, row.epoch, row.call.priority, row.joined_at
             )
-    async for user_code, fields in _hashes(client, RedisKeys.view_quota("")):
+    async for user_code, fields in _hashes(caller, RedisKeys.view_quota("")):
         views.quotas[user_code] = QuotaRow(
             user_code,
             int(fields.get("u", 0)),
             int(fields.get("l", NO_LIMIT)),
             fields["p"].decode(),
         )
-    async for agent_type, fields in _hashes(client, RedisKeys.view_circuit("")):
+    async for agent_type, fields in _hashes(caller, RedisKeys.view_circuit("")):
         views.circuits[agent_type] = CircuitRow(
             agent_type,
             fields.get("s", b"CLOSED").decode(),
@@ -66,25 +64,25 @@ async def live_views(client: Redis) -> Views:
             fields["p"].decode(),
         )
     prefix = RedisKeys.control_plane_agent_availability("")
-    async for agent_type, fields in _hashes(client, prefix):
+    async for agent_type, fields in _hashes(caller, prefix):
         views.availability[agent_type] = AvailabilityRow(
             agent_type, fields["s"].decode(), fields["e"].decode(), fields["p"].decode()
         )
-    async for agent_type, fields in _hashes(client, RedisKeys.view_fallback("")):
+    async for agent_type, fields in _hashes(caller, RedisKeys.view_fallback("")):
         views.fallbacks[agent_type] = FallbackRow(
             agent_type, fields["t"].decode(), fields["p"].decode()
         )
     return views
 
 
-async def execution_row(client: Redis, execution_id: str, head: Hash) -> ExecutionRow:
+async def execution_row(caller: Caller, execution_id: str, head: Hash) -> ExecutionRow:
     """Make the row of one head. A settled head no longer has its Call: the log does."""
     positions = head["p"].decode().split(",")
     body = head.get("b")
     if body is not None:
         call = decode_call(body)
     else:
-        [(_, fields)] = await raw_range(client, RedisKeys.log(), positions[0])
+        [(_, fields)] = await raw_range(caller, RedisKeys.log(), positions[0])
         born = CODEC.decode(fields[1])
         assert isinstance(born, Requested)  # the table has no other birth  # noqa: S101
         call = born.call
@@ -101,14 +99,14 @@ async def execution_row(client: Redis, execution_id: str, head: Hash) -> Executi
     )
 
 
-async def raw_range(client: Redis, stream: str, entry_id: str) -> list[Any]:
+async def raw_range(caller: Caller, stream: str, entry_id: str) -> list[Any]:
     """Read one entry of a stream: [] or [(id, [field, value, …])]."""
-    reply = await client.execute_command("XRANGE", stream, entry_id, entry_id, **RAW)
+    reply = await caller.command("XRANGE", stream, entry_id, entry_id)
     return [(key, _flat(fields)) for key, fields in reply]
 
 
-async def _document(client: Redis, stream: str, head: Hash) -> bytes:
-    [(_, fields)] = await raw_range(client, stream, head["q"].decode())
+async def _document(caller: Caller, stream: str, head: Hash) -> bytes:
+    [(_, fields)] = await raw_range(caller, stream, head["q"].decode())
     data: bytes = fields[1]
     return data
 
@@ -118,7 +116,7 @@ def _command(document: bytes, head: Hash) -> str:
     return document[offset:-1].decode() if offset else ""
 
 
-async def _pending_row(client: Redis, row: ExecutionRow, head: Hash) -> PendingRow:
+async def _pending_row(caller: Caller, row: ExecutionRow, head: Hash) -> PendingRow:
     stream = RedisKeys.control_plane_delivery_pending_stream()
     return PendingRow(
         execution_id=row.execution_id,
@@ -126,7 +124,7 @@ async def _pending_row(client: Redis, row: ExecutionRow, head: Hash) -> PendingR
         user_code=row.call.user_code,
         region=row.call.region,
         priority=row.call.priority,
-        command=_command(await _document(client, stream, head), head),
+        command=_command(await _document(caller, stream, head), head),
         name_at=int(head["n"]),
         name_size=int(head["z"]),
         deadline_ms=int(head.get("d", 0)),
@@ -134,8 +132,8 @@ async def _pending_row(client: Redis, row: ExecutionRow, head: Hash) -> PendingR
     )
 
 
-async def _dead_letter_row(client: Redis, row: ExecutionRow, head: Hash) -> DeadLetterRow:
-    document = await _document(client, RedisKeys.control_plane_deadletter_stream(), head)
+async def _dead_letter_row(caller: Caller, row: ExecutionRow, head: Hash) -> DeadLetterRow:
+    document = await _document(caller, RedisKeys.control_plane_deadletter_stream(), head)
     return DeadLetterRow(
         execution_id=row.execution_id,
         agent_type=row.call.agent_type,
@@ -148,15 +146,23 @@ async def _dead_letter_row(client: Redis, row: ExecutionRow, head: Hash) -> Dead
     )
 
 
-async def _hashes(client: Redis, prefix: str) -> AsyncIterator[tuple[str, Hash]]:
+async def _hashes(caller: Caller, prefix: str) -> AsyncIterator[tuple[str, Hash]]:
     """Give every hash whose key begins with a prefix, by the rest of its key."""
-    async for key in client.scan_iter(match=_escaped(prefix) + "*", count=1000):
-        text = key.decode() if isinstance(key, bytes) else key
-        reply = _flat(await client.execute_command("HGETALL", text, **RAW))
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-        fields = {name.decode(): value for name, value in pairs}
-        if fields:  # else it expired meanwhile
-            yield text[len(prefix) :], fields
+    pattern = _escaped(prefix) + "*"
+    seen: set[str] = set()  # a scan may give a key twice
+    cursor = 0
+    while True:
+        cursor, keys = await caller.command("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+        names = [name for name in (key.decode() for key in keys) if name not in seen]
+        seen.update(names)
+        hashes = await asyncio.gather(*(caller.command("HGETALL", name) for name in names))
+        for name, reply in zip(names, map(_flat, hashes), strict=True):
+            pairs = zip(reply[::2], reply[1::2], strict=True)
+            fields = {field.decode(): value for field, value in pairs}
+            if fields:  # else it expired meanwhile
+                yield name[len(prefix) :], fields
+        if int(cursor) == 0:
+            return
 
 
 def _escaped(prefix: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -21,8 +22,6 @@ from by_cp.statemachine.position import BEGINNING, Position
 from by_cp.wire import WakeupRequest
 
 if TYPE_CHECKING:
-    import asyncio
-
     from redis.asyncio import Redis
 
     from by_cp.log.answers import Outcome
@@ -105,11 +104,7 @@ class RedisStore:
         It never changes, so no race comes of it; only the inbox may, and then the one who waits
         there learns the outcome when its time is up.
         """
-        async with _errors():
-            fields = await self._client.execute_command(
-                "HMGET", RedisKeys.head(execution_id), "b", "i", **streams.RAW
-            )
-        body, inbox = fields
+        body, inbox = await self._caller.command("HMGET", RedisKeys.head(execution_id), "b", "i")
         if body is None:
             return None
         return encoding.Known(encoding.decode_call(body), (inbox or b"").decode())
@@ -120,68 +115,56 @@ class RedisStore:
 
     async def history(self, execution_id: str) -> list[Entry]:
         """Return an execution's events."""
-        async with _errors():
-            entries = await histories.history(self._client, execution_id)
+        entries = await histories.history(self._caller, execution_id)
         if not entries:
             raise UnknownExecution(execution_id)
         return entries
 
     async def read(self, after: Position = BEGINNING, count: int = 1000) -> list[Entry]:
         """Return entries after a position."""
-        async with _errors():
-            return await histories.page(self._client, after, count)
+        return await histories.page(self._caller, after, count)
 
     async def views(self) -> Views:
         """Return the live views."""
-        async with _errors():
-            return await rows.live_views(self._client)
+        return await rows.live_views(self._caller)
 
     async def wake_members(
         self, group: tuple[str, str, str], epoch: Position, count: int
     ) -> list[Member]:
         """Return who waits for a wake."""
-        async with _errors():
-            return await histories.members(
-                self._client, RedisKeys.wake_members(wake_group(*group)), count, epoch
-            )
+        return await histories.members(
+            self._caller, RedisKeys.wake_members(wake_group(*group)), count, epoch
+        )
 
     async def held(self, agent_type: str, count: int) -> list[Member]:
         """Return what is held for an agent type."""
-        async with _errors():
-            return await histories.members(self._client, RedisKeys.pending_index(agent_type), count)
+        return await histories.members(self._caller, RedisKeys.pending_index(agent_type), count)
 
     async def held_agent_types(self) -> list[str]:
         """Return the agent types for which anything is held."""
-        async with _errors():
-            names = await self._client.execute_command(
-                "HKEYS", RedisKeys.pending_depth(), **streams.RAW
-            )
+        names = await self._caller.command("HKEYS", RedisKeys.pending_depth())
         return sorted(name.decode() for name in names)
 
     async def due(self, count: int) -> list[Due]:
         """Return executions whose deadline has passed."""
-        async with _errors():
-            now_ms = self._clock() if self._clock is not None else await self._server_ms()
-            return await histories.due(self._client, now_ms, count)
+        now_ms = self._clock() if self._clock is not None else await self._server_ms()
+        return await histories.due(self._caller, now_ms, count)
 
     async def _server_ms(self) -> int:
-        seconds, microseconds = await self._client.time()
+        seconds, microseconds = await self._caller.command("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
         """Say that a worker is online."""
-        async with _errors():
-            await registry.announce(self._client, worker_id, agent_types, ttl_ms)
+        await registry.announce(self._caller, worker_id, agent_types, ttl_ms)
 
     async def retire(self, worker_id: str) -> None:
         """Say that a worker is gone."""
-        async with _errors():
-            await registry.retire(self._client, worker_id)
+        await registry.retire(self._caller, worker_id)
 
     async def online(self, agent_type: str) -> tuple[str, ...]:
         """Return the workers that are online."""
-        async with _errors():
-            return await registry.online(self._client, agent_type)
+        return await registry.online(self._caller, agent_type)
 
     async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
         """Take wakes to do; what is no WakeupRequest is set aside, with the reason."""
@@ -234,8 +217,8 @@ class RedisStore:
 
     async def reply(self, session_id: str, data: str) -> None:
         """Put a worker's answer into a session's data stream."""
-        async with _errors():
-            await self._client.xadd(RedisKeys.session_data_stream(session_id), {"data": data})
+        stream = RedisKeys.session_data_stream(session_id)
+        await self._caller.command("XADD", stream, "*", "data", data)
 
     async def _take(
         self, group: str, consumer: str, keys: tuple[str, ...], count: int, block_ms: int
@@ -261,18 +244,18 @@ class RedisStore:
                 raise
 
     async def _drop(self, key: str, group: str, entry_id: str) -> None:
-        async with _errors(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(key, group, entry_id)
-            pipeline.xdel(key, entry_id)
-            await pipeline.execute()
+        await asyncio.gather(
+            self._caller.command("XACK", key, group, entry_id),
+            self._caller.command("XDEL", key, entry_id),
+        )
 
     async def _quarantine(self, entry: streams.StreamEntry, reason: str) -> None:
         log.warning("set aside stream=%s entry=%s reason=%s", entry.stream, entry.entry_id, reason)
-        fields: dict[Any, Any] = {**entry.fields, b"from": entry.stream, b"reason": reason}
-        async with _errors():
-            await self._client.xadd(
-                RedisKeys.quarantine(), fields, maxlen=QUARANTINE_LENGTH_MAX, approximate=True
-            )
+        fields = {**entry.fields, b"from": entry.stream.encode(), b"reason": reason.encode()}
+        await self._caller.command(
+            *("XADD", RedisKeys.quarantine(), "MAXLEN", "~", QUARANTINE_LENGTH_MAX, "*"),
+            *(part for pair in fields.items() for part in pair),
+        )
         await self._drop(entry.stream, MANAGERS, entry.entry_id)
 
 

@@ -180,7 +180,8 @@ function commands.release(c, a, _, members)
   return each(c, a, 3, members, function(x)
     return is_held(x) and (x.d == "" or tonumber(x.d) > clock.now(c))
   end, function(x)
-    deliver(x, "ONLINE", agent_type, "", {}, by)
+    -- Whoever waited for a wake got what it was to bring, so the wake succeeded.
+    deliver(x, "ONLINE", agent_type, x.e, {}, by)
     return "delivered"
   end)
 end

@@ -1,0 +1,1 @@
+"""What users rely on, end to end: real callers, managers and servers."""

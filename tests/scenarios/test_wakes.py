@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -38,7 +39,7 @@ async def managed(redis: Redis, provider: WakeupProvider) -> AsyncIterator[None]
 
 async def delivered(redis: Redis, agent_type: str) -> list[str]:
     """Return the contents of an agent type's control stream, in order."""
-    entries = await redis.xrange(RedisKeys.ctrl_stream(agent_type))
+    entries: Any = await redis.xrange(RedisKeys.ctrl_stream(agent_type))
     return [json.loads(fields[b"data"])["body"]["content"] for _, fields in entries]
 
 

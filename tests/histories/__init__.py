@@ -1,0 +1,1 @@
+"""Recorded histories, for events of every schema version that was ever written."""

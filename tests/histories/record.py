@@ -1,0 +1,163 @@
+"""Records a history that has every event in its present schema.
+
+`python -m tests.histories.record NAME` writes `NAME.jsonl`, the log, and `NAME.views.json`, what
+the log says. Both are kept for ever: each release must read every history that an earlier one
+wrote, and understand it in the same way. So this never overwrites; when the schema of an event
+changes, record the next under a new name, *before* the change.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from by_cp.log.commands import (
+    Append,
+    Command,
+    Configure,
+    GiveUp,
+    Member,
+    Redrive,
+    Release,
+    Request,
+    Settle,
+    Sweep,
+)
+from by_cp.log.commandtext import cut
+from by_cp.log.memory import ManualClock, MemoryLog
+from by_cp.projections.views import Views
+from by_cp.statemachine.codec import CODEC
+from by_cp.statemachine.events import (
+    BecameReady,
+    Call,
+    CircuitForced,
+    DeadLettered,
+    Event,
+    Failed,
+    FallbackSet,
+    QuotaSet,
+    tag_of,
+)
+from by_cp.statemachine.position import Position
+from by_cp.vocabulary import RoutePolicy
+
+HERE = Path(__file__).parent
+ABOUT = "Made by `python -m tests.histories.record`. Never to be changed: see there."
+
+
+class Recorder:
+    """A log in memory that is written to under fixed call ids, while its clock moves."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(1_700_000_000_000)
+        self.log = MemoryLog(self.clock)
+        self._calls = 0
+
+    def execute(self, command: Command[Any]) -> None:
+        """Execute a command, some milliseconds after the one before."""
+        self._calls += 1
+        self.clock.advance(self._calls % 3)
+        self.log.execute(structs.replace(command, call_id=f"call-{self._calls:04d}"))
+
+    def request(self, execution_id: str, policy: RoutePolicy, agent_type: str = "chat") -> None:
+        """Ask for a delivery."""
+        call = Call(
+            *(agent_type, "acme", "eu", policy, 7, 30_000),
+            *("session-1", "trace-1", f"message of {execution_id}", "client", '{"gpu":true}'),
+        )
+        payload = {"header": {"user_code": "acme"}, "body": {"content": "🦜 /", "n": [2**60, {}]}}
+        command = cut(payload, agent_type)
+        self.execute(Request(execution_id=execution_id, call=call, command=command))
+
+    def settle(self, status: str, *execution_ids: str, **rest: Any) -> None:
+        """Let the manager answer the latest wake."""
+        self.execute(
+            Settle(
+                agent_type="chat",
+                user_code="acme",
+                region="eu",
+                epoch=self.log.world.signals[-1].epoch,
+                status=status,
+                members=tuple(Member(e, "acme", "eu") for e in execution_ids),
+                by="manager-1",
+                **rest,
+            )
+        )
+
+
+def tell(recorder: Recorder) -> None:
+    """Let something of everything happen."""
+    execute, request, settle = recorder.execute, recorder.request, recorder.settle
+    execute(Configure(event=QuotaSet("", "acme", 9, "operator")))
+    execute(Configure(event=CircuitForced("", "chat", "OPEN", "maintenance", "operator")))
+    request("rejected at once", RoutePolicy.WAKE_AND_WAIT)
+    execute(Append(event=DeadLettered("rejected at once", 0, "", "to keep a trace", "operator")))
+    execute(Configure(event=CircuitForced("", "chat", "CLOSED", "", "operator")))
+    request("leads", RoutePolicy.WAKE_AND_WAIT)
+    request("joins", RoutePolicy.WAKE_AND_QUEUE)
+    settle("STARTING", "leads", "joins", reason="pulling the image")
+    settle("READY", "leads", "joins", worker_ids=("worker-1", "worker-2"))
+    request("fails", RoutePolicy.WAKE_AND_QUEUE)
+    settle("FAILED", "fails", reason="no such image")
+    execute(Redrive(execution_id="fails", by="operator"))
+    settle("REJECTED", "fails", reason="over budget", retry_after_ms=60_000)
+    request("gives up", RoutePolicy.WAKE_AND_WAIT)
+    execute(GiveUp(execution_id="gives up", reason="the caller left"))
+    request("too late", RoutePolicy.WAKE_AND_WAIT)
+    recorder.clock.advance(30_000)
+    execute(Sweep(agent_type="chat", members=(Member("too late", "acme", "eu"),), by="sweeper-1"))
+    execute(Configure(event=FallbackSet("", "chat", "writer/2", "operator")))
+    recorder.log.world.announce("worker-3", ("writer/2",), 1_000)
+    request("stands in", RoutePolicy.FAIL_FAST)
+    recorder.log.world.retire("worker-3")
+    request("no look", RoutePolicy.SEND_ANYWAY)
+    request("nobody there", RoutePolicy.FAIL_FAST)
+    request("still waits", RoutePolicy.QUEUE_ONLY)
+    request("released", RoutePolicy.QUEUE_ONLY, "poet")
+    recorder.log.world.announce("worker-4", ("poet",), 1_000)
+    execute(Release(agent_type="poet", members=(Member("released", "acme", "eu"),), by="gate-1"))
+    request("not so ready", RoutePolicy.QUEUE_ONLY)
+    execute(Append(event=BecameReady("not so ready", 0, "", "WAKE", "chat", "1-0", by="operator")))
+    execute(Append(event=Failed("not so ready", 0, "", "it died again", "1-0", "operator")))
+
+
+def line_of(position: Position, event: Event) -> str:
+    """Return one entry as JSON: its bytes, and what each of them means."""
+    fields = {name: msgspec.to_builtins(value) for name, value in structs.asdict(event).items()}
+    entry = {
+        "position": position,
+        "tag": tag_of(type(event)),
+        "fields": fields,
+        "hex": CODEC.encode(event).hex(),
+    }
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def views_of(views: Views) -> str:
+    """Return the views as JSON."""
+    return json.dumps(msgspec.to_builtins(views), ensure_ascii=False, indent=1) + "\n"
+
+
+def main(name: str) -> None:
+    """Record under a name.
+
+    Raises:
+        FileExistsError: there is a history of that name.
+
+    """
+    recorder = Recorder()
+    tell(recorder)
+    lines = [json.dumps({"about": ABOUT})]
+    lines += [line_of(position, event) for position, event in recorder.log.entries]
+    with (HERE / f"{name}.jsonl").open("x", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    (HERE / f"{name}.views.json").write_text(views_of(recorder.log.views), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

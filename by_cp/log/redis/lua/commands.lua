@@ -59,8 +59,8 @@ end
 -- a: execution_id, call, before, name, after, inbox, digest
 function commands.request(c, a, keys)
   local execution_id, body, before, name, after, inbox, digest = unpack(a)
-  local x = log.load(c, execution_id, keys)
-  if x.s ~= "" then
+  if redis.call("EXISTS", keys.head) == 1 then
+    local x = log.load(c, execution_id, keys)
     if x.g ~= digest then
       return answers.refused("CONFLICT", execution_id)
     end
@@ -72,6 +72,7 @@ function commands.request(c, a, keys)
     return { x.x, x.w }
   end
 
+  local x = log.new(c, execution_id, keys)
   x.b, x.g = body, digest
   local call = log.call_of(x)
   local agent_type, policy = call[CALL.agent_type], call[CALL.policy]

@@ -25,12 +25,22 @@ local HEAD = {
   "g", -- digest of the request
 }
 
-function log.load(c, execution_id, keys)
-  local fields = redis.call("HMGET", keys.head, unpack(HEAD))
-  local x = { id = execution_id, keys = keys, c = c, had = {} }
+-- An execution that begins with this call.
+function log.new(c, execution_id, keys)
+  local x = { id = execution_id, keys = keys, c = c, had = {}, state = "", version = 0 }
   for i = 1, #HEAD do
-    x[HEAD[i]] = fields[i] or ""
-    x.had[i] = fields[i]
+    x[HEAD[i]] = ""
+  end
+  return x
+end
+
+function log.load(c, execution_id, keys)
+  local x = log.new(c, execution_id, keys)
+  local fields = redis.call("HMGET", keys.head, unpack(HEAD))
+  for i = 1, #HEAD do
+    if fields[i] then
+      x[HEAD[i]], x.had[i] = fields[i], fields[i]
+    end
   end
   x.state = x.s
   x.version = tonumber(x.v) or 0

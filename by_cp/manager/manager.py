@@ -1,0 +1,42 @@
+"""The manager: a controller, a gate and a sweeper, together. Any number of managers may run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from by_cp.adapters import store_of
+from by_cp.manager.controller import WakeupController
+from by_cp.manager.gate import DeliveryGate
+from by_cp.manager.provider import WakeupProvider
+from by_cp.manager.sweeper import Sweeper
+
+log = logging.getLogger("by_cp.manager")
+
+
+class Manager:
+    """Everything that by-cp does on the side of those who run the agents.
+
+    Args:
+        redis: a store, or the `redis.asyncio` client of one.
+        provider: what starts the workers.
+
+    """
+
+    def __init__(self, redis: Any, provider: WakeupProvider) -> None:
+        store = store_of(redis)
+        self.controller = WakeupController(store, provider)
+        self.gate = DeliveryGate(store)
+        self.sweeper = Sweeper(store)
+
+    async def run(self) -> None:
+        """Manage until cancelled. What is unfinished then is taken over by another manager."""
+        log.info("event=manager_started controller=%s", self.controller.consumer)
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self.controller.run())
+                parts.create_task(self.gate.run())
+                parts.create_task(self.sweeper.run())
+        finally:
+            log.info("event=manager_stopped controller=%s", self.controller.consumer)

@@ -1,0 +1,1 @@
+"""Tests of the manager: controller, gate, sweeper, providers."""

@@ -17,6 +17,7 @@ from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import (
     EVENTS,
     Call,
+    Event,
     ExecutionEvent,
     Requested,
     SystemEvent,
@@ -39,6 +40,9 @@ MODULES = (
     ),
 )
 """The Lua files, in the order in which they are put together."""
+
+RAW: tuple[type[Event], ...] = (Requested,)
+"""Events whose own fields arrive encoded."""
 
 Literal = str | int | bool | Mapping[str, "Literal"] | tuple["Literal", ...] | list["Literal"]
 
@@ -81,13 +85,38 @@ def _own_fields() -> dict[str, Literal]:
     }
 
 
+def _encoders() -> list[str]:
+    """Write, for each event, the function that encodes it: the schema, unrolled.
+
+    An event of an execution begins with its id, its version and its cause; one of the system with
+    its cause only. The fields of a RAW event arrive encoded: the client's own bytes go into the
+    log as they are.
+    """
+    lines = []
+    for event in EVENTS:
+        common = ("execution_id", "version", "cause")
+        if issubclass(event, SystemEvent):
+            common = ("cause",)
+        own = [name for name in event.__struct_fields__ if name not in common]
+        header = 0x90 + 1 + len(common) + len(own)
+        packed = [lua_literal(tag_of(event)), *common]
+        raw = ""
+        if event in RAW:
+            raw = "".join(f" .. e.{name}" for name in own)
+        else:
+            packed += [f"e.{name}" for name in own]
+        lines.append(
+            f"ENCODE.{event_name(event)} = function({', '.join(common)}, e) "
+            f'return "\\{header}" .. cmsgpack.pack({", ".join(packed)}){raw} end'
+        )
+    return lines
+
+
 def _data() -> dict[str, Literal]:
     return {
         "TABLE": _table(),
         "FIELDS": _own_fields(),
-        "TAG": {event_name(event): tag_of(event) for event in EVENTS},
-        # Fields that arrive encoded: the client's own bytes go into the log as they are.
-        "RAW": {event_name(Requested): True},
+        "RAW": {event_name(event): True for event in RAW},
         "CALL": {name: place for place, name in enumerate(Call.__struct_fields__, start=1)},
         "SENTENCE": dict(SENTENCES),
         "PREFIX": dict(PREFIXES),
@@ -106,6 +135,7 @@ def _body() -> str:
     there are only literals and functions.
     """
     lines = [f"local {name} = {lua_literal(value)}" for name, value in _data().items()]
+    lines += ["local ENCODE = {}", *_encoders()]
     tables = ", ".join(MODULES[:-1])
     empty = ", ".join("{}" for _ in MODULES[:-1])
     lines.append(f"local {tables}, settings = {empty}, {{}}")

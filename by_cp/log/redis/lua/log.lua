@@ -25,13 +25,18 @@ local HEAD = {
   "g", -- digest of the request
 }
 
+local ABSENT = {}
+
 -- An execution that begins with this call.
 function log.new(c, execution_id, keys)
-  local x = { id = execution_id, keys = keys, c = c, had = {}, state = "", version = 0 }
-  for i = 1, #HEAD do
-    x[HEAD[i]] = ""
+  if not ABSENT.__index then
+    local none = {}
+    for i = 1, #HEAD do
+      none[HEAD[i]] = ""
+    end
+    ABSENT.__index = none
   end
-  return x
+  return setmetatable({ id = execution_id, keys = keys, c = c, had = {}, state = "", version = 0 }, ABSENT)
 end
 
 function log.load(c, execution_id, keys)
@@ -56,24 +61,26 @@ function log.call_of(x)
 end
 
 function log.save(x)
-  local fields, stale = {}, {}
-  local existed = x.s ~= ""
+  local fields, stale, n = {}, nil, 0
+  local existed, had = x.s ~= "", x.had
   x.s, x.v = x.state, tostring(x.version)
   for i = 1, #HEAD do
-    local value = x[HEAD[i]]
-    if value ~= "" then
-      if value ~= x.had[i] then
-        fields[#fields + 1] = HEAD[i]
-        fields[#fields + 1] = value
+    local name = HEAD[i]
+    local value = x[name]
+    if value == "" then
+      if had[i] then
+        stale = stale or {}
+        stale[#stale + 1] = name
       end
-    elseif x.had[i] then
-      stale[#stale + 1] = HEAD[i]
+    elseif value ~= had[i] then
+      fields[n + 1], fields[n + 2] = name, value
+      n = n + 2
     end
   end
-  if #fields > 0 then
+  if n > 0 then
     redis.call("HSET", x.keys.head, unpack(fields))
   end
-  if #stale > 0 then
+  if stale then
     redis.call("HDEL", x.keys.head, unpack(stale))
   end
   if x.closed then
@@ -93,30 +100,13 @@ function log.allowed(x, name)
   return TABLE[name] and TABLE[name][x.state]
 end
 
-local function encode(name, first, values)
-  local fields = FIELDS[name]
-  local count = #fields
-  local n = #first
-  if RAW[name] then
-    local parts = {}
-    for i = 1, count do
-      parts[i] = values[fields[i]]
-    end
-    return string.char(0x91 + n + count) .. cmsgpack.pack(TAG[name], unpack(first)) .. table.concat(parts)
-  end
-  for i = 1, count do
-    first[n + i] = values[fields[i]]
-  end
-  return string.char(0x91 + n + count) .. cmsgpack.pack(TAG[name], unpack(first, 1, n + count))
-end
-
 -- Append one event of an execution and let its effects happen. `values` are the event's own
 -- fields by name. The caller has checked everything: an error here would roll nothing back.
 function log.record(x, name, values)
   local step = TABLE[name][x.state]
   local c = x.c
   x.version = x.version + 1
-  local data = encode(name, { x.id, x.version, c.cause }, values)
+  local data = ENCODE[name](x.id, x.version, c.cause, values)
   local position = redis.call("XADD", c.K.log, c.stamp, "e", data)
   x.p = x.p == "" and position or (x.p .. "," .. position)
   x.state = step[1]
@@ -129,7 +119,7 @@ function log.record(x, name, values)
 end
 
 function log.record_system(c, name, values)
-  local position = redis.call("XADD", c.K.log, c.stamp, "e", encode(name, { c.cause }, values))
+  local position = redis.call("XADD", c.K.log, c.stamp, "e", ENCODE[name](c.cause, values))
   c.last = position
   return position
 end

@@ -1,0 +1,1 @@
+"""The tests of the contract that every store must keep."""

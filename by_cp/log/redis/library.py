@@ -94,9 +94,9 @@ def _encoders() -> list[str]:
     """
     lines = []
     for event in EVENTS:
-        common = ("execution_id", "version", "cause")
-        if issubclass(event, SystemEvent):
-            common = ("cause",)
+        common = (
+            ["cause"] if issubclass(event, SystemEvent) else ["execution_id", "version", "cause"]
+        )
         own = [name for name in event.__struct_fields__ if name not in common]
         header = 0x90 + 1 + len(common) + len(own)
         packed = [lua_literal(tag_of(event)), *common]

@@ -1,1 +1,1 @@
-"""Being built."""
+"""Providers that come with by-cp. `process.py` starts worker processes on this machine."""

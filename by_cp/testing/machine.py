@@ -63,9 +63,6 @@ from by_cp.wire import WakeupDecision, WakeupRequest
 
 A = TypeVar("A")
 
-LEASE_MS = 15_000
-"""For so long a worker of the machine is online."""
-
 _PROGRESS = (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
 
 _PAYLOADS: tuple[dict[str, Any], ...] = (
@@ -157,6 +154,8 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     """Agent types that are asked for. Few, so that executions meet one another."""
     tenants: ClassVar[Sequence[str]] = ("", "acme")
     regions: ClassVar[Sequence[str]] = ("", "eu")
+    lease_ms: ClassVar[int] = 15_000
+    """For so long a worker is online, unless it leaves before."""
 
     executions: Bundle[str] = Bundle("executions")
 
@@ -180,29 +179,44 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         worker_id = self.start_worker(request.target_agent_type)
         return WakeupDecision(status=WakeupDecisionStatus.READY, worker_ids=[worker_id])
 
-    def start_worker(self, agent_type: str, lease_ms: int = LEASE_MS) -> str:
+    def start_worker(self, agent_type: str) -> str:
         """Let a new worker come online and return its id."""
         worker_id = f"worker-{len(self.workers) + 1}"
         self.workers.append(worker_id)
-        self.log.world.announce(worker_id, (agent_type,), lease_ms)
+        self.log.world.announce(worker_id, (agent_type,), self.lease_ms)
         return worker_id
+
+    def stop_worker(self, worker_id: str) -> None:
+        """Let a worker go, cleanly."""
+        self.log.world.retire(worker_id)
+
+    def write_by_hand(self, kind: str, name: str, text: str | None) -> None:
+        """Write a circuit, quota or fallback as somebody else may; None removes it."""
+        if text is None:
+            self.log.world.documents.pop((kind, name), None)
+        else:
+            self.log.world.documents[kind, name] = text
 
     def execute(self, command: Command[A]) -> A | None:
         """Execute a command; None if the log refuses it, and then nothing has changed."""
         before = len(self.log.entries)
         try:
-            answer = self.log.execute(command)
+            answer = self.ask(command)
         except TransitionError as error:
             require(len(self.log.entries) == before, f"refused, and yet appended: {error}")
             return None
         self.executed.append((command, answer))
-        for _, event in self.log.entries[before:]:
-            if isinstance(event, BecameReady):
-                online = self.log.world.online(event.agent_type)
-                self.became_ready.append(Readiness(event, online))
-        self.open_wakes += self.log.world.signals[self._signals_seen :]
-        self._signals_seen = len(self.log.world.signals)
+        self._note(before)
         return answer
+
+    def ask(self, command: Command[A]) -> A:
+        """Hand a command to the log. Replace it to try another log on the same lives.
+
+        Raises:
+            TransitionError: the log refuses.
+
+        """
+        return self.log.execute(command)
 
     # --- Callers ----------------------------------------------------------------------------------
 
@@ -235,7 +249,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         index = data.draw(st.integers(0, len(self.executed) - 1), label="index")
         command, first = self.executed[index]
         before = len(self.log.entries)
-        again = self.log.execute(command)
+        again = self.ask(command)
         require(len(self.log.entries) == before, f"repeated, and appended again: {command}")
         if isinstance(first, Answer):  # its outcome may have come since
             first, again = first.receipt, again.receipt
@@ -252,7 +266,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     @rule(worker_id=_one_of("workers"))
     def worker_leaves(self, worker_id: str) -> None:
         """A worker goes away cleanly; others simply let their lease lapse as time passes."""
-        self.log.world.retire(worker_id)
+        self.stop_worker(worker_id)
 
     # --- The manager ------------------------------------------------------------------------------
 
@@ -265,26 +279,22 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         """
         signal = self.open_wakes.pop(0)
         decision = self.provider(signal.request())
-        call = signal.call
-        group = (call.agent_type, call.user_code, call.region)
-        waiting = wakes.in_order(self.log.views, group, signal.epoch)
-        self.execute(
-            Settle(
-                agent_type=call.agent_type,
-                user_code=call.user_code,
-                region=call.region,
-                epoch=signal.epoch,
-                status=decision.status,
-                members=tuple(self._member(row.execution_id) for row in waiting[:told_max]),
-                selected=decision.selected_agent_type,
-                reason=decision.reason,
-                retry_after_ms=_or_unknown(decision.retry_after_ms),
-                worker_ids=tuple(decision.worker_ids),
-                by="manager",
-            )
-        )
+        waiting = wakes.in_order(self.log.views, _group(signal), signal.epoch)
+        told = [row.execution_id for row in waiting[:told_max]]
+        self.execute(self._settle(signal, decision, told))
         if decision.status in _PROGRESS or len(waiting) > told_max:
             self.open_wakes.append(signal)
+
+    @precondition(lambda self: self._finished_wakes())
+    @rule(data=st.data())
+    def late_manager_answers_a_finished_wake(self, data: st.DataObject) -> None:
+        """A manager that was thought dead tells its decision after all: it changes nothing."""
+        signal = data.draw(st.sampled_from(self._finished_wakes()), label="signal")
+        heads = self.log.views.executions.values()
+        of_group = [head.execution_id for head in heads if head.group == _group(signal)]
+        before = len(self.log.entries)
+        self.execute(self._settle(signal, WakeupDecision(status="READY"), of_group))
+        require(len(self.log.entries) == before, "a late decision of an old wake did something")
 
     @rule(agent_type=_one_of("agent_types"), count=st.integers(1, 3))
     def gate_releases(self, agent_type: str, count: int) -> None:
@@ -325,12 +335,9 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         named = self.tenants if kind == "quota" else self.agent_types
         name = data.draw(st.sampled_from(named), label="name")
         text = data.draw(st.sampled_from(_BY_HAND[kind]), label="text")
-        if text is None:
-            self.log.world.documents.pop((kind, name), None)
-        else:
-            self.log.world.documents[kind, name] = text
+        self.write_by_hand(kind, name, text)
 
-    @rule(milliseconds=st.sampled_from((1, 1_000, LEASE_MS, 30_000, 3_600_000)))
+    @rule(milliseconds=st.sampled_from((1, 1_000, 15_000, 30_000, 3_600_000)))
     def time_passes(self, milliseconds: int) -> None:
         """Time passes."""
         self.clock.advance(milliseconds)
@@ -391,6 +398,14 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     # --- Within -----------------------------------------------------------------------------------
 
+    def _note(self, before: int) -> None:
+        for _, event in self.log.entries[before:]:
+            if isinstance(event, BecameReady):
+                online = self.log.world.online(event.agent_type)
+                self.became_ready.append(Readiness(event, online))
+        self.open_wakes += self.log.world.signals[self._signals_seen :]
+        self._signals_seen = len(self.log.world.signals)
+
     def _calls(self) -> SearchStrategy[Call]:
         return _calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
 
@@ -406,6 +421,27 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         self._check_quota(execution_id)
         return execution_id
 
+    def _finished_wakes(self) -> list[Signal]:
+        return [signal for signal in self.log.world.signals if signal not in self.open_wakes]
+
+    def _settle(
+        self, signal: Signal, decision: WakeupDecision, execution_ids: Sequence[str]
+    ) -> Settle:
+        agent_type, user_code, region = _group(signal)
+        return Settle(
+            agent_type=agent_type,
+            user_code=user_code,
+            region=region,
+            epoch=signal.epoch,
+            status=decision.status,
+            members=tuple(self._member(execution_id) for execution_id in execution_ids),
+            selected=decision.selected_agent_type,
+            reason=decision.reason,
+            retry_after_ms=_or_unknown(decision.retry_after_ms),
+            worker_ids=tuple(decision.worker_ids),
+            by="manager",
+        )
+
     def _member(self, execution_id: str) -> Member:
         call = self.log.views.executions[execution_id].call
         return Member(execution_id, call.user_code, call.region)
@@ -420,6 +456,10 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         quota = self.log.views.quotas.get(row.user_code) if row is not None else None
         if quota is not None and quota.limit != NO_LIMIT:
             require(quota.in_flight <= quota.limit, f"{execution_id!r} was let in over {quota}")
+
+
+def _group(signal: Signal) -> tuple[str, str, str]:
+    return (signal.call.agent_type, signal.call.user_code, signal.call.region)
 
 
 def _or_unknown(retry_after_ms: int | None) -> int:

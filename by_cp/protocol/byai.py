@@ -133,7 +133,7 @@ def deserialize_byai_content(content: Any) -> Any:
 def _serialize_message(message: BaiYingMessage) -> dict[str, Any]:
     content = message.content
     return {
-        "role": BaiYingMessageRole(message.role).value,
+        "role": _role(message.role).value,
         "content": _serialize_content(content) if isinstance(content, MessageContent) else content,
     }
 
@@ -160,26 +160,32 @@ def _is_message(item: object) -> bool:
 
 
 def _deserialize_message(item: Mapping[str, Any]) -> BaiYingMessage:
-    try:
-        role = BaiYingMessageRole(item["role"])
-    except ValueError as error:
-        raise InvalidInput(f"no BaiYing message: {error}") from error
-    content = item["content"]
+    role, content = _role(item["role"]), item["content"]
     if not isinstance(content, Mapping):
         return BaiYingMessage(role, content)
     return BaiYingMessage(
         role,
         MessageContent(
             text=content.get("text") or "",
-            files=[_read(MessageFile, file) for file in content.get("files") or ()],
-            resources=[_read(Resource, resource) for resource in content.get("resources") or ()],
+            files=_read_all(MessageFile, content.get("files")),
+            resources=_read_all(Resource, content.get("resources")),
         ),
     )
 
 
-def _read(kind: type[T], item: Any) -> T:
-    """Read a file or a resource; what it has beside our fields is ignored."""
+def _role(role: str) -> BaiYingMessageRole:
     try:
-        return kind(**{f.name: item[f.name] for f in fields(kind) if f.name in item})  # type: ignore[arg-type]
+        return BaiYingMessageRole(role)
+    except ValueError as error:
+        raise InvalidInput(f"no BaiYing message: {error}") from error
+
+
+def _read_all(kind: type[T], items: Any) -> list[T]:
+    """Read files or resources; what they have beside our fields is ignored."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    try:
+        return [
+            kind(**{name: item[name] for name in names if name in item}) for item in items or ()
+        ]
     except TypeError as error:
-        raise InvalidInput(f"no {kind.__name__}: {error}") from error
+        raise InvalidInput(f"no list of {kind.__name__}: {error}") from error

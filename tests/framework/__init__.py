@@ -1,0 +1,1 @@
+"""Tests of the framework side: what callers import, and what they are told."""

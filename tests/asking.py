@@ -5,8 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from msgspec import structs
+
 from by_cp.log.answers import Receipt
 from by_cp.log.commands import Request
+from by_cp.log.commandtext import cut
 from by_cp.log.contract import Store
 from by_cp.statemachine.states import State
 from by_cp.statemachine.table import step
@@ -15,8 +18,12 @@ from tests.making import make_request
 
 
 def request(agent_type: str, policy: str = RoutePolicy.WAKE_AND_QUEUE, **fields: Any) -> Request:
-    """Make a request with an id of its own."""
-    return make_request(f"exec-{secrets.token_hex(6)}", policy, agent_type=agent_type, **fields)
+    """Make a request with an id of its own, whose command has the header that senders give it."""
+    made = make_request(f"exec-{secrets.token_hex(6)}", policy, agent_type=agent_type, **fields)
+    header = {"message_id": "message-1", "session_id": "session-1", "trace_id": "trace-1"}
+    body = {"content": made.execution_id}
+    payload = {"action_type": "ASK_AGENT", "header": header, "body": body}
+    return structs.replace(made, command=cut(payload, agent_type))
 
 
 async def ask(

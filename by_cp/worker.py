@@ -1,0 +1,217 @@
+"""A worker: it says that it is online, takes commands, hands them to a handler, and replies.
+
+Small on purpose: it lets by-cp run without by-framework, whose workers may serve the same agent
+types beside it. A command that was taken is handled once and acknowledged, whatever the handler
+made of it: an error is told to the session, and tried again by nobody but the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import msgspec
+
+from by_cp import replies
+from by_cp.adapters import RedisOrStore, store_of
+from by_cp.errors import InvalidInput, ServerError
+from by_cp.log.contract import Delivery, Store
+from by_cp.names import check_name
+from by_cp.patience import Patience
+
+Handler: TypeAlias = Callable[[Mapping[str, Any]], Any]
+"""Takes a command (`action_type`, `header`, `body`), and returns the reply or None; or a coroutine
+function that does. A plain function runs in a thread."""
+
+BLOCK_MS = 500
+"""How long one request for commands waits at the server; so long may a stop take, too."""
+
+RETIRE_S = 2.0
+
+log = logging.getLogger("by_cp.worker")
+
+
+class Worker:
+    """Handles the commands of some agent types.
+
+    Args:
+        redis: a client of `redis.asyncio`, or a store.
+        agent_types: one name, or several.
+        handler: is called with each command; see `Handler`.
+        worker_id: this worker's name; it must be unique.
+        lease_ttl_ms: after so long without a sign of life the worker counts as offline.
+        heartbeat_s: how often it gives one.
+        concurrency_max: so many commands are handled at once.
+        drain_s: how long a stop waits for the commands that are being handled.
+
+    Raises:
+        InvalidInput: a name is not acceptable.
+
+    """
+
+    def __init__(
+        self,
+        redis: RedisOrStore,
+        agent_types: str | Iterable[str],
+        handler: Handler,
+        *,
+        worker_id: str | None = None,
+        lease_ttl_ms: int = 15_000,
+        heartbeat_s: float = 5.0,
+        concurrency_max: int = 16,
+        drain_s: float = 30.0,
+    ) -> None:
+        self._store: Store = store_of(redis)
+        names = (agent_types,) if isinstance(agent_types, str) else tuple(agent_types)
+        self.agent_types = tuple(dict.fromkeys(check_name("agent_type", name) for name in names))
+        if not self.agent_types:
+            raise InvalidInput("a worker needs an agent type")
+        self.worker_id = check_name("worker_id", worker_id or _new_worker_id())
+        self._handler = handler
+        self._lease_ttl_ms = lease_ttl_ms
+        self._heartbeat_s = heartbeat_s
+        self._concurrency_max = max(1, concurrency_max)
+        self._drain_s = drain_s
+        self._patience = Patience("worker", log)
+        self._heart = Patience("heartbeat", log)
+        self._handling: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(self._concurrency_max)
+        self._stopping = asyncio.Event()
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled; then finish what is being handled, and retire.
+
+        A second cancellation ends it at once. A server that is away is waited for.
+        """
+        self._stopping.clear()
+        await self._heart.call(self._announce)
+        log.info("event=online worker_id=%s agent_types=%r", self.worker_id, self.agent_types)
+        beating = asyncio.create_task(self._heart.repeat(self._beat))
+        taking = asyncio.create_task(self._take_until_stopped())
+        try:
+            await asyncio.wait((beating, taking), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            try:
+                await self._stop(taking)
+            finally:
+                for task in (beating, taking, *self._handling):
+                    task.cancel()
+                await self._retire()
+
+    async def _announce(self) -> None:
+        await self._store.announce(self.worker_id, self.agent_types, self._lease_ttl_ms)
+
+    async def _beat(self) -> float:
+        await self._announce()
+        return self._heartbeat_s
+
+    async def _take_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            free = self._concurrency_max - len(self._handling)
+            if free <= 0:
+                await asyncio.wait(self._handling, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            try:
+                deliveries = await self._store.take_deliveries(
+                    self.agent_types, self.worker_id, free, BLOCK_MS
+                )
+            except Exception as error:  # noqa: BLE001 - the next try may succeed
+                await self._patience.pause_after(error)
+                continue
+            self._patience.recovered()
+            for delivery in deliveries:
+                task = asyncio.create_task(self._handle(delivery))
+                self._handling.add(task)
+                task.add_done_callback(self._handling.discard)
+
+    async def _stop(self, taking: asyncio.Task[None]) -> None:
+        """Take no more, and wait for what was taken.
+
+        What is being asked of the server is not cancelled: the answer may hold commands, and they
+        are given to nobody else.
+        """
+        self._stopping.set()
+        await asyncio.wait((taking,), timeout=BLOCK_MS / 1000 + 1)
+        if self._handling:
+            log.info("event=draining worker_id=%s commands=%d", self.worker_id, len(self._handling))
+            await asyncio.wait(tuple(self._handling), timeout=self._drain_s)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+    async def _retire(self) -> None:
+        try:
+            async with asyncio.timeout(RETIRE_S):
+                await self._store.retire(self.worker_id)
+        except (ServerError, TimeoutError) as error:
+            log.warning('event=not_retired worker_id=%s error="%s"', self.worker_id, error)
+        else:
+            log.info("event=retired worker_id=%s", self.worker_id)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Handle one command, reply, and acknowledge it."""
+        async with self._slots:
+            command = _decoded(delivery)
+            if command is not None:
+                for message in await self._messages(command, delivery.execution_id):
+                    await self._reply(command, message)
+            await self._patience.call(lambda: self._store.acknowledge(delivery))
+            log.info("event=handled execution_id=%s", delivery.execution_id)
+
+    async def _messages(self, command: Mapping[str, Any], execution_id: str) -> list[str]:
+        """Call the handler; return what is to be said in the session."""
+        try:
+            reply = await self._called(command)
+            if reply is None:
+                return []
+            messages = [replies.answer(command, reply, execution_id)]
+        except Exception as error:
+            log.exception("event=handler_raised execution_id=%s", execution_id)
+            messages = [replies.failure(command, error, execution_id)]
+        if replies.is_asked_by_user(command):
+            messages.append(replies.end_of_answer(command, execution_id))
+        return messages
+
+    async def _called(self, command: Mapping[str, Any]) -> Any:
+        if _is_async(self._handler):
+            return await self._handler(command)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._concurrency_max, "by-cp-handler")
+        call = contextvars.copy_context().run
+        loop = asyncio.get_running_loop()
+        reply = await loop.run_in_executor(self._threads, call, self._handler, command)
+        return await reply if isinstance(reply, Awaitable) else reply
+
+    async def _reply(self, command: Mapping[str, Any], message: str) -> None:
+        session_id = str(replies.header_of(command).get("session_id") or "")
+        if session_id:
+            await self._patience.call(lambda: self._store.reply(session_id, message))
+
+
+def _new_worker_id() -> str:
+    return f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _is_async(handler: Handler) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004 - of an object that is called
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+
+
+def _decoded(delivery: Delivery) -> Mapping[str, Any] | None:
+    """Return the command, or None for what is none: no handler could do anything with it."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        command = msgspec.json.decode(delivery.data)
+        if isinstance(command, dict):
+            return command
+    log.error("event=no_command stream=%s entry=%s", delivery.stream, delivery.entry_id)
+    return None

@@ -54,7 +54,8 @@ def check_name(what: str, name: object, *, empty_allowed: bool = False) -> str:
         if len(shown) > _SHOWN_MAX:
             shown = shown[: _SHOWN_MAX - 3] + "..."
         raise InvalidName(f"{what} {shown} {problem}")
-    return str(name)
+    # A member of a text enum is its text; `str()` of one would be its Python name.
+    return str.__str__(name) if isinstance(name, str) else ""
 
 
 def check_int(what: str, value: object, *, low: int, high: int) -> int:

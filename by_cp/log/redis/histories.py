@@ -13,7 +13,7 @@ from by_cp.log.contract import Due, Entry
 from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.encoding import decode_call
 from by_cp.statemachine.codec import CODEC
-from by_cp.statemachine.events import ExecutionEvent
+from by_cp.statemachine.events import Call, ExecutionEvent, Requested
 from by_cp.statemachine.position import BEGINNING, Position
 
 PAGE = 1000
@@ -63,6 +63,26 @@ def _entries(reply: Any) -> Iterable[Entry]:
     for entry_id, fields in reply:
         data = fields[b"e"] if isinstance(fields, dict) else fields[1]
         yield Entry(entry_id.decode(), CODEC.decode(data))
+
+
+async def call_of(caller: Caller, execution_id: str) -> tuple[Call, str] | None:
+    """Return the Call of an execution, and the inbox that waits for it; None if it is unknown.
+
+    The head of an execution that was settled at once no longer has its Call: its first event does.
+    """
+    body, inbox, positions = await caller.command(
+        "HMGET", RedisKeys.head(execution_id), "b", "i", "p"
+    )
+    if positions is None:
+        return None
+    if body is not None:
+        return decode_call(body), (inbox or b"").decode()
+    first = positions.decode().partition(",")[0]
+    reply = await caller.command("XRANGE", RedisKeys.log(), first, first)
+    for entry in _entries(reply):
+        if isinstance(entry.event, Requested):
+            return entry.event.call, ""
+    return None
 
 
 async def members(

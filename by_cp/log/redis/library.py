@@ -118,6 +118,8 @@ def _data() -> dict[str, Literal]:
         "FIELDS": _own_fields(),
         "RAW": {event_name(event): True for event in RAW},
         "CALL": {name: place for place, name in enumerate(Call.__struct_fields__, start=1)},
+        # The Call's place in a Requested event as it stands in the log, tag first.
+        "REQUESTED_CALL": 2 + Requested.__struct_fields__.index("call"),
         "SENTENCE": dict(SENTENCES),
         "PREFIX": dict(PREFIXES),
         "LAYOUT": dict(LAYOUT),

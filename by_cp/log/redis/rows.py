@@ -10,7 +10,7 @@ import msgspec
 
 from by_cp.keys import RedisKeys
 from by_cp.log.redis.calls import Caller
-from by_cp.log.redis.encoding import decode_call
+from by_cp.log.redis.histories import call_of
 from by_cp.projections.rows import (
     NO_LIMIT,
     AvailabilityRow,
@@ -23,8 +23,6 @@ from by_cp.projections.rows import (
     WakeMemberRow,
 )
 from by_cp.projections.views import Views
-from by_cp.statemachine.codec import CODEC
-from by_cp.statemachine.events import Requested
 from by_cp.statemachine.states import State
 
 Hash = dict[str, bytes]
@@ -38,6 +36,8 @@ async def live_views(caller: Caller) -> Views:
     views = Views()
     async for execution_id, head in _hashes(caller, RedisKeys.head("")):
         row = await execution_row(caller, execution_id, head)
+        if row is None:
+            continue
         views.executions[execution_id] = row
         if row.held_at:
             views.pending[execution_id] = await _pending_row(caller, row, head)
@@ -75,17 +75,13 @@ async def live_views(caller: Caller) -> Views:
     return views
 
 
-async def execution_row(caller: Caller, execution_id: str, head: Hash) -> ExecutionRow:
-    """Make the row of one head. A settled head no longer has its Call: the log does."""
+async def execution_row(caller: Caller, execution_id: str, head: Hash) -> ExecutionRow | None:
+    """Make the row of one head; None if it expired meanwhile."""
     positions = head["p"].decode().split(",")
-    body = head.get("b")
-    if body is not None:
-        call = decode_call(body)
-    else:
-        [(_, fields)] = await raw_range(caller, RedisKeys.log(), positions[0])
-        born = CODEC.decode(fields[1])
-        assert isinstance(born, Requested)  # the table has no other birth  # noqa: S101
-        call = born.call
+    found = await call_of(caller, execution_id)
+    if found is None:
+        return None
+    call, _ = found
     return ExecutionRow(
         execution_id,
         call,

@@ -104,10 +104,8 @@ class RedisStore:
         It never changes, so no race comes of it; only the inbox may, and then the one who waits
         there learns the outcome when its time is up.
         """
-        body, inbox = await self._caller.command("HMGET", RedisKeys.head(execution_id), "b", "i")
-        if body is None:
-            return None
-        return encoding.Known(encoding.decode_call(body), (inbox or b"").decode())
+        found = await histories.call_of(self._caller, execution_id)
+        return None if found is None else encoding.Known(*found)
 
     def waiting(self, execution_id: str) -> AbstractContextManager[asyncio.Future[Outcome]]:
         """Listen for one execution's outcome."""

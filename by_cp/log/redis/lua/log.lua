@@ -55,7 +55,14 @@ end
 -- The Call of an execution, by the names of its fields' places: x_call[CALL.agent_type].
 function log.call_of(x)
   if not x.call then
-    x.call = cmsgpack.unpack(x.b)
+    if x.b == "" then -- settled at once: only its first event still has it
+      local first = string.match(x.p, "^[^,]+")
+      local entry = redis.call("XRANGE", x.c.K.log, first, first)[1]
+      x.call = cmsgpack.unpack(entry[2][2])[REQUESTED_CALL]
+      x.b = cmsgpack.pack(x.call)
+    else
+      x.call = cmsgpack.unpack(x.b)
+    end
   end
   return x.call
 end

@@ -151,9 +151,6 @@ def test_any_two_texts_are_two_agent_types_or_refused(one: str, other: str) -> N
         asyncio.run(send())
 
 
-@pytest.mark.xfail(
-    reason="check_name returns `str(name)`: of such a member, `Agent.ECHO`", strict=False
-)
 async def test_members_of_a_text_enum_are_names(store: Store, way: Way) -> None:
     """Agent types are often kept in an enum; it is the value that counts, not `Agent.ECHO`."""
 

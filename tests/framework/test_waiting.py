@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from by_cp import AvailabilityResult, AvailabilityRouter, DeliveryIntent, RoutePolicy
+from by_cp.adapters import store_of
 from by_cp.errors import ServerUnreachable
 from by_cp.log.contract import Store
 from by_cp.statemachine.events import Rejected
@@ -223,6 +224,27 @@ async def test_a_repeated_call_waits_with_the_first(store: Store, way: Way) -> N
     assert [one.accepted for one in told] == [True, True]
     assert len(await taken(store, "echo")) == 1
     assert (await event_names(store, "exec-mine")).count("Delivered") == 1
+
+
+async def test_many_callers_wait_on_few_connections(redis: Redis, url: str) -> None:
+    """Waiting, timing out and being cancelled take no connection each."""
+    async with Redis.from_url(url, max_connections=4) as client:
+        router = AvailabilityRouter(client)
+        sending = [
+            asyncio.create_task(
+                router.prepare_delivery(waiting_intent(f"exec-{number}", timeout_ms=200))
+            )
+            for number in range(100)
+        ]
+        await until(lambda: store_of(client).held_agent_types())
+        for one in sending[::2]:
+            one.cancel()
+
+        told = await asyncio.gather(*sending, return_exceptions=True)
+
+    assert all(isinstance(one, asyncio.CancelledError) for one in told[::2])
+    assert [one for one in told[1::2] if isinstance(one, BaseException)] == []
+    assert await store_of(redis).held("echo", 100) == []
 
 
 async def test_a_server_that_is_away_is_an_error_that_says_how_to_repeat() -> None:

@@ -236,7 +236,11 @@ async def test_many_callers_wait_on_few_connections(redis: Redis, url: str) -> N
             )
             for number in range(100)
         ]
-        await until(lambda: store_of(client).held_agent_types())
+
+        async def waiting() -> bool:
+            return bool(await store_of(redis).held("echo", 1))
+
+        await until(waiting)
         for one in sending[::2]:
             one.cancel()
 

@@ -94,7 +94,7 @@ class Store(Protocol):
         ...
 
     async def views(self) -> Views:
-        """Return the live views."""
+        """Return the live views, as they are now: a copy, which later events do not change."""
         ...
 
     async def wake_members(

@@ -8,7 +8,6 @@ its own fields as JSON in `detail`. An export continues where the last one into 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +118,6 @@ class Export:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-
-async def export(
-    pages: AsyncIterator[list[Entry]], to: Export, progress: Callable[[int], None]
-) -> int:
-    """Add pages of entries to a file; return how many entries that were."""
-    count = 0
-    async for entries in pages:
-        to.add(entries)
-        count += len(entries)
-        progress(count)
-    return count
 
 
 def _detail(event: Event) -> str:

@@ -171,7 +171,7 @@ async def main():
 
 asyncio.run(main())
 """
-    manager = subprocess.Popen(script(source), stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    manager = subprocess.Popen(script(source), stdout=subprocess.PIPE, text=True)
     with manager:
         assert manager.stdout is not None
         worker = int(manager.stdout.readline().split()[1])

@@ -61,6 +61,8 @@ class Journal:
             self.world.deliver(event.agent_type, Delivery(event.execution_id, text))
         if Effect.JOIN in reached.effects and isinstance(event, WakeRequested):
             self._lead(head, event)
+        if Effect.EXHUME in reached.effects:  # it has another life, and an outcome to come
+            self.world.outcomes.pop(event.execution_id, None)
         if Effect.TELL in reached.effects and held is not None:
             self.world.tell(outcome_of(head.call, event))
         return head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -76,8 +77,8 @@ class MemoryStore:
         return [entry for entry, _ in zip(later, range(count), strict=False)]
 
     async def views(self) -> Views:
-        """Return the views, which nobody may change."""
-        return self.log.views
+        """Return the views as they are now; what happens later does not change them."""
+        return copy.deepcopy(self.log.views)
 
     async def wake_members(
         self, group: tuple[str, str, str], epoch: Position, count: int

@@ -98,6 +98,10 @@ class Caller:
         """Send until nobody waits. What comes in during a round trip goes with the next."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+            # Whoever was cancelled before the call was sent does not want it sent.
+            batch = [(packed, future) for packed, future in batch if not future.done()]
+            if not batch:
+                continue
             try:
                 replies = await self._round_trip([packed for packed, _ in batch])
             except asyncio.CancelledError:

@@ -123,8 +123,16 @@ def decode_recorded(reply: bytes) -> Recorded:
 
 
 def decode_outcome(data: bytes) -> Outcome:
-    """Decode what was told into an inbox."""
-    outcome: Outcome = _REPLY.decode(data)
+    """Decode what was told into an inbox.
+
+    Raises:
+        ServerError: it is no outcome.
+
+    """
+    try:
+        outcome: Outcome = _REPLY.decode(data)
+    except msgspec.DecodeError as error:
+        raise ServerError(f"no outcome: {data!r}") from error
     return outcome
 
 

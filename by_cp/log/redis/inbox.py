@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from by_cp.errors import ByCpError
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
 from by_cp.log.redis.encoding import decode_outcome
@@ -77,8 +78,15 @@ class Inbox:
         for _, entry_id, fields in found:
             self._last_id = entry_id
             data = fields.get(b"o")
-            if data:
-                self._hand_over(decode_outcome(data))
+            if not data:
+                continue
+            try:
+                outcome = decode_outcome(data)
+            except ByCpError as error:
+                # Whoever waits for it learns it from the log, when its time is up.
+                log.warning("an outcome in the inbox makes no sense: %s", error)
+            else:
+                self._hand_over(outcome)
         if found:
             await self._client.execute_command("XTRIM", self._key, "MINID", self._last_id)
 

@@ -8,6 +8,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from by_cp.keys import RedisKeys
+from by_cp.log.commands import GiveUp
 from by_cp.log.redis.store import RedisStore
 from by_cp.vocabulary import RoutePolicy
 from tests.making import make_request
@@ -51,3 +53,13 @@ async def test_a_cancelled_caller_leaves_the_others_alone(redis: Redis) -> None:
 
     assert isinstance(answers[3], asyncio.CancelledError)
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 9
+
+
+async def test_what_makes_no_sense_in_an_inbox_stops_nobody(redis: Redis) -> None:
+    """Whoever waits is told, whatever else was written into the inbox of its process."""
+    store = RedisStore(redis)
+    with store.waiting("e1") as told:
+        await store.execute(make_request("e1", RoutePolicy.WAKE_AND_WAIT, inbox=store.inbox))
+        await redis.xadd(RedisKeys.inbox(store.inbox), {"o": b"\xc1 nonsense"})
+        await store.execute(GiveUp(execution_id="e1", reason="tired"))
+        assert (await told).reason == "tired"

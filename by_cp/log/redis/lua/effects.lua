@@ -219,6 +219,7 @@ function effects.exhume(x)
   redis.call("XDEL", x.c.K.dead, x.q)
   redis.call("HDEL", x.c.K.dead_index, x.id)
   x.q, x.k, x.n, x.z = "", "", "", ""
+  x.w = "" -- it has another life, and an outcome to come
 end
 
 -- A head that is closed expires after the retention time.

@@ -1,0 +1,74 @@
+"""`by-cp`: assembles the commands, and turns whatever happens into an exit code.
+
+Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; 3 rejected (`send`);
+130 interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build() -> App:
+    """Return the command with all its commands."""
+    from importlib import metadata
+
+    from cyclopts import App
+
+    app = App(
+        name="by-cp",
+        help="Agent availability control plane: what happens to a command when its agent has no "
+        "worker online.",
+        version=metadata.version("by-cp"),
+        result_action="return_value",
+    )
+    for name, text in (
+        ("demo", "Show by-cp at work, on a server of its own. Ctrl-C ends it."),
+        ("manager", "Wake agents, deliver what is held, expire what is late."),
+        ("worker", "Handle the commands of an agent type with a function."),
+        ("send", "Send a message to an agent."),
+        ("export", "Export the log into a SQLite file."),
+    ):
+        app.command(f"by_cp.cli.{name}:{name}", name=name, help=text)
+    return app
+
+
+def _run(arguments: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from by_cp.errors import ByCpError
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # for a terminal that has no arrows
+    try:
+        code = build()(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return 2
+    except ByCpError as error:
+        print(f"by-cp: {error}", file=sys.stderr)  # noqa: T201 - it is a command
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""How every subcommand runs: errors are one line, Ctrl-C is quiet, SIGTERM stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from by_cp.errors import ByCpError
+from by_cp.urls import URL_DEFAULT, URL_VARIABLE
+
+Url = Annotated[
+    str | None,
+    Parameter(help=f"The server; by default ${URL_VARIABLE}, then {URL_DEFAULT}."),
+]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def server_url(given: str | None) -> str:
+    """Return the URL that was given, or else the environment's, or else the usual one."""
+    return given or os.environ.get(URL_VARIABLE) or URL_DEFAULT
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Run a subcommand to its end, and return its exit code. SIGTERM cancels it: a clean stop."""
+    try:
+        return asyncio.run(_until_terminated(work))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ByCpError as error:
+        return fail(str(error))
+
+
+def fail(text: str, code: int = 1) -> int:
+    """Say what is wrong in one line, and return the exit code."""
+    print(f"by-cp: {text}", file=sys.stderr)  # noqa: T201 - it is a command
+    return code
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Write by-cp's log to stderr, a line each."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.ensure_future(work)
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if terminated:
+            return 0
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

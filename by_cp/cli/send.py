@@ -1,0 +1,77 @@
+"""`by-cp send`: one message, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from by_cp.cli.running import Url, run, server_url
+from by_cp.control_plane import ControlPlane
+from by_cp.vocabulary import RoutePolicy
+
+REJECTED = 3
+"""Exit code when the message was not accepted."""
+
+
+def send(
+    agent_type: str,
+    content: str,
+    *,
+    policy: RoutePolicy = RoutePolicy.FAIL_FAST,
+    session: str = "cli",
+    tenant: str = "",
+    region: str = "",
+    priority: int = 0,
+    timeout_ms: int = 30_000,
+    execution_id: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    url: Url = None,
+) -> int:
+    """Send one message to an agent.
+
+    Exit codes: 0 delivered or held; 3 rejected; 1 another error; 2 wrong usage.
+
+    Args:
+        agent_type: Whom it is for.
+        content: What to say.
+        policy: What to do when nobody of that type is online.
+        session: The session that it belongs to.
+        tenant: The user code; quotas count by it.
+        region: Where the agent is to run.
+        priority: Higher is delivered first.
+        timeout_ms: How long WAKE_AND_WAIT waits, in milliseconds.
+        execution_id: Repeat a send under the id of the first: it is executed once.
+        as_json: Print one JSON object.
+        url: The server.
+
+    """
+    policy_name = policy.value
+
+    async def work() -> int:
+        async with ControlPlane.connect(server_url(url)) as plane:
+            response = await plane.client.send_message(
+                agent_type,
+                session,
+                content,
+                user_code=tenant,
+                route_policy=policy_name,
+                availability_timeout_ms=timeout_ms,
+                region=region,
+                priority=priority,
+                execution_id=execution_id,
+            )
+        console = Console(soft_wrap=True, highlight=False)
+        if as_json:
+            console.print_json(json.dumps(dataclasses.asdict(response)), indent=None)
+        elif response.success:
+            console.print(f"[green]{response.status}[/] {response.execution_id}")
+        else:
+            console.print(f"[red]{response.error_code}[/] {response.execution_id}")
+            console.print(response.error, markup=False)
+        return 0 if response.success else REJECTED
+
+    return run(work())

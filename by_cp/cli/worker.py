@@ -1,0 +1,64 @@
+"""`by-cp worker`: runs an agent, a function of yours, as a worker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from by_cp.cli.running import Url, log_to_stderr, run, server_url
+from by_cp.control_plane import ControlPlane
+from by_cp.errors import InvalidInput
+from by_cp.worker import Handler
+
+AGENT_TYPE_VARIABLE = "BY_CP_AGENT_TYPE"
+
+
+def worker(
+    *,
+    handler: str,
+    agent_type: Annotated[list[str] | None, Parameter(negative=())] = None,
+    worker_id: str | None = None,
+    verbose: bool = False,
+    url: Url = None,
+) -> int:
+    """Run an agent until it is stopped (Ctrl-C or SIGTERM); what it handles is finished first.
+
+    Args:
+        handler: The function that handles commands, as 'module:function'.
+        agent_type: What it serves; may be repeated. By default $BY_CP_AGENT_TYPE.
+        worker_id: Its name; it must be unique. By default one is made up.
+        verbose: Log every command.
+        url: The server.
+
+    """
+    log_to_stderr(verbose=verbose)
+
+    async def work() -> int:
+        agent_types = agent_type or [os.environ.get(AGENT_TYPE_VARIABLE, "")]
+        if not all(agent_types):
+            raise InvalidInput(f"say --agent-type, or set ${AGENT_TYPE_VARIABLE}")
+        function = _loaded(handler)
+        async with ControlPlane.connect(server_url(url)) as plane:
+            await plane.worker(agent_types, function, worker_id=worker_id).run()
+        return 0
+
+    return run(work())
+
+
+def _loaded(name: str) -> Handler:
+    module_name, colon, function_name = name.partition(":")
+    if not colon:
+        raise InvalidInput(f"--handler takes 'module:function', not {name!r}")
+    sys.path.insert(0, "")  # a module in the directory where the worker is started
+    try:
+        handler = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(f"--handler {name!r} cannot be loaded: {error}") from error
+    if not callable(handler):
+        raise InvalidInput(f"--handler {name!r} is no function")
+    loaded: Handler = handler
+    return loaded

@@ -1,0 +1,1 @@
+"""Tests of the commands, as real processes on a real server."""

@@ -27,9 +27,8 @@ HOLDING = [RoutePolicy.WAKE_AND_WAIT, RoutePolicy.WAKE_AND_QUEUE, RoutePolicy.QU
 
 @pytest.mark.parametrize("policy", HOLDING)
 async def test_what_is_held_goes_out_when_a_worker_comes(store: Store, policy: RoutePolicy) -> None:
-    """Whether it waits for a wake, which the event then names, or for nobody in particular."""
+    """Whether it waits for a wake or for nobody in particular."""
     await request(store, "exec-1", policy, user_code="acme")
-    waited_for = (await store.views()).executions["exec-1"].epoch
     await online(store)
     assert await release(store) == Tally(delivered=1)
     assert await state_of(store, "exec-1") == State.DELIVERED

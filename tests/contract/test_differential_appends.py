@@ -20,7 +20,9 @@ from by_cp.log.redis.store import RedisStore
 from by_cp.statemachine.events import EXECUTION_EVENTS, event_name
 from by_cp.statemachine.table import TABLE
 from by_cp.testing import strategies
+from by_cp.vocabulary import RoutePolicy
 from tests.contract.surroundings import AroundRedis
+from tests.making import make_request
 
 STEPS_MAX = 25
 LEASE_MS = 100 * 24 * 3600 * 1000
@@ -84,7 +86,8 @@ async def live(data: st.DataObject, two: Two) -> None:
     for _ in range(data.draw(st.integers(1, STEPS_MAX), label="steps")):
         execution_id = data.draw(st.sampled_from(("exec-1", "exec-2")), label="execution")
         known = execution_id in two.log.views.executions
-        match data.draw(st.integers(0, 9), label="step") if known else 0:
+        at_first = data.draw(st.sampled_from((0, 5)), label="born by 0: an event, 5: a request")
+        match data.draw(st.integers(0, 9), label="step") if known else at_first:
             case 9:
                 await two.ask(GiveUp(execution_id=execution_id, reason="enough"))
             case 8:
@@ -100,6 +103,9 @@ async def live(data: st.DataObject, two: Two) -> None:
                 two.clock.advance(data.draw(st.sampled_from((1, 10**9)), label="ms"))
                 agent_type, members = two.members(execution_id)
                 await two.ask(Sweep(agent_type=agent_type, members=members))
+            case 5:
+                policy = data.draw(st.sampled_from(RoutePolicy), label="policy")
+                await two.ask(make_request(execution_id, policy, user_code="acme"))
             case _:
                 await two.ask(draw_append(data, two.log, execution_id))
     await two.compare()

@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
+from by_cp.cli.outcome import in_words, last_step
 from by_cp.cli.running import run
 from by_cp.control_plane import ControlPlane
 from by_cp.deathsig import dying_with_parent
+from by_cp.errors import ByCpError
 from by_cp.protocol.responses import SendMessageResponse
 from by_cp.replay.history import rows
 from by_cp.replay.printing import show
+from by_cp.replay.words import lasting
 from by_cp.replies import text_of
 from by_cp.vocabulary import RoutePolicy
 
 AGENTS = "by_cp.cli.demo_agents:shout"
 BY_CP = (sys.executable, "-m", "by_cp.cli")
 ANSWER_S = 20.0
+STOP_S = 10.0
 POLL_S = 0.02
 
 
@@ -41,9 +47,9 @@ class Story:
         self.console = console
         self._steps = 0
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str | Text) -> None:
         """Print a line of the account."""
-        self.console.print(f"   {text}")
+        self.console.print(Padding(text, (0, 0, 0, 3), expand=False))
 
     async def send(self, policy: RoutePolicy, agent_type: str, why: str) -> SendMessageResponse:
         """Send a message, and say what became of it."""
@@ -51,6 +57,7 @@ class Story:
         self.console.print(
             f"\n[bold]{self._steps}. {policy.value}[/] to [cyan]{agent_type}[/]: {why}"
         )
+        began_s = time.monotonic()
         with self.console.status(f"   {policy.value} …"):
             response = await self.plane.client.send_message(
                 agent_type,
@@ -59,21 +66,20 @@ class Story:
                 route_policy=policy,
                 availability_timeout_ms=15_000,
             )
-        if response.success:
-            self.tell(f"[green]{response.status}[/]  [dim]{response.execution_id}[/]")
-        else:
-            self.tell(f"[yellow]{response.error_code}[/]  [dim]{response.execution_id}[/]")
-            self.tell(escape(response.error))
+        took_ms = round((time.monotonic() - began_s) * 1000)
+        last = await last_step(self.plane, response)
+        self.tell(in_words(response, last, agent_type))
+        self.tell(f"[dim]the caller was told after {lasting(took_ms)}[/]")
         return response
 
     async def answer(self, step: int) -> None:
         """Wait for the worker's answer to a step's message, and print it."""
         with self.console.status("   waiting for the answer …"):
-            async with asyncio.timeout(ANSWER_S):
-                while not (  # noqa: ASYNC110 - the answer comes from another process
-                    texts := _answers(await self.plane.replies(f"demo-{step}"))
-                ):
-                    await asyncio.sleep(POLL_S)
+            end_s = time.monotonic() + ANSWER_S
+            while not (texts := _answers(await self.plane.replies(f"demo-{step}"))):
+                if time.monotonic() > end_s:
+                    raise ByCpError(f"no answer to message {step} came within {ANSWER_S:g} s")
+                await asyncio.sleep(POLL_S)
         self.tell(f"answer to {step}: [bold green]{escape(texts[0])}[/]")
 
 
@@ -140,5 +146,10 @@ async def _process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
         yield process
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
+            process.terminate()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_S)
+        finally:
+            if process.returncode is None:
+                process.kill()

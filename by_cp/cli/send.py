@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from by_cp.cli.outcome import in_words, last_step
 from by_cp.cli.running import Url, run, server_url
 from by_cp.control_plane import ControlPlane
 from by_cp.vocabulary import RoutePolicy
@@ -64,14 +65,13 @@ def send(
                 priority=priority,
                 execution_id=execution_id,
             )
+            last = await last_step(plane, response)
         console = Console(soft_wrap=True, highlight=False)
         if as_json:
-            console.print_json(json.dumps(dataclasses.asdict(response)), indent=None)
-        elif response.success:
-            console.print(f"[green]{response.status}[/] {response.execution_id}")
+            told = dataclasses.asdict(response) | {"state": last.after}
+            console.print_json(json.dumps(told), indent=None)
         else:
-            console.print(f"[red]{response.error_code}[/] {response.execution_id}")
-            console.print(response.error, markup=False)
+            console.print(in_words(response, last, agent_type))
         return 0 if response.success else REJECTED
 
     return run(work())

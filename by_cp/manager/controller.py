@@ -32,7 +32,7 @@ BLOCK_MS = 1_000
 """How long one request for signals waits at the server."""
 
 POLL_MIN_S = 0.02
-POLL_MAX_S = 0.25
+POLL_MAX_S = 0.1
 """How often it is looked whether a worker came online."""
 
 log = logging.getLogger("by_cp.manager")

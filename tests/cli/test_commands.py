@@ -71,6 +71,41 @@ def test_each_command_explains_itself(command: str) -> None:
     assert command in run(*BY_CP, command, "--help")
 
 
+def test_send_says_what_became_of_a_message(url: str) -> None:
+    """Delivered, held, being woken or rejected: each in its own words, with the execution's id."""
+    policies = {
+        "SEND_ANYWAY": "DELIVERED to echo",
+        "queue-only": "HELD for echo  exec-",
+        "WAKE_AND_QUEUE": "HELD for echo, and it is being woken",
+    }
+    for policy, words in policies.items():
+        assert words in run(*BY_CP, "send", "echo", "hi", "--policy", policy, "--url", url)
+    rejected = run(*BY_CP, "send", "echo", "hi", "--url", url, code=3)
+    assert "REJECTED AGENT_TYPE_UNAVAILABLE  exec-" in rejected
+    assert "No online worker found for agent_type 'echo'" in rejected
+
+
+@pytest.mark.parametrize("command", ["manager", "worker"])
+async def test_ctrl_c_ends_a_service_quietly(redis: Redis, url: str, command: str) -> None:
+    """A manager or worker that is interrupted stops in order: exit 130, no traceback."""
+    handler = ("--agent-type", "a", "--handler", "by_cp.cli.demo_agents:shout")
+    given = {"manager": ("--worker", WORKER), "worker": handler}[command]
+    service = subprocess.Popen(
+        [*BY_CP, command, *given, "--url", url], stderr=subprocess.PIPE, text=True
+    )
+
+    async def connected() -> bool:
+        groups = ("byai_gateway:control_plane:mgmt:wakeup", "byai_gateway:ctrl:agent_type:a")
+        return bool(await redis.exists(*groups))
+
+    try:
+        await until(connected, 20)
+    finally:
+        service.send_signal(signal.SIGINT)
+        _, errors = service.communicate(timeout=20)
+    assert (service.returncode, errors) == (130, "")
+
+
 async def test_a_manager_wakes_a_worker_and_leaves_nothing_behind(redis: Redis, url: str) -> None:
     """WAKE_AND_WAIT is delivered by a real manager that starts a real worker; SIGTERM ends both."""
     manager = subprocess.Popen([*BY_CP, "manager", "--worker", WORKER, "--url", url])

@@ -62,6 +62,13 @@ async def test_it_answers_in_the_session(store: Store, redis: Redis) -> None:
     assert (end["event_type"], text_of(end)) == ("appStreamResponse", "")
 
 
+async def test_a_session_is_not_kept_for_ever(redis: Redis) -> None:
+    """The stream of answers expires, a week after the last."""
+    await RedisStore(redis).reply("session-1", "{}")
+    left_ms = await redis.pttl(RedisKeys.session_data_stream("session-1"))
+    assert 0 < left_ms <= 7 * 24 * 3600 * 1000
+
+
 async def test_handlers_may_be_of_any_kind(store: Store, redis: Redis) -> None:
     """A coroutine function, an object with an async __call__, and JSON as a reply all work."""
 

@@ -32,6 +32,9 @@ A = TypeVar("A")
 RETENTION_MS = 7 * 24 * 3600 * 1000
 """How long the head of a settled execution is kept: so long is a repeated request recognised."""
 
+SESSION_TTL_MS = 7 * 24 * 3600 * 1000
+"""How long a session's answers are kept after the last one, as by-framework keeps them."""
+
 MANAGERS = "by-cp:managers"
 """Consumer group of the managers on the wakeup stream."""
 
@@ -216,7 +219,10 @@ class RedisStore:
     async def reply(self, session_id: str, data: str) -> None:
         """Put a worker's answer into a session's data stream."""
         stream = RedisKeys.session_data_stream(session_id)
-        await self._caller.command("XADD", stream, "*", "data", data)
+        await asyncio.gather(
+            self._caller.command("XADD", stream, "*", "data", data),
+            self._caller.command("PEXPIRE", stream, SESSION_TTL_MS),
+        )
 
     async def _take(
         self, group: str, consumer: str, keys: tuple[str, ...], count: int, block_ms: int

@@ -97,6 +97,7 @@ _ABSENT_OR_NAMES = st.just("") | _NAMES
 _POLICIES = st.sampled_from(RoutePolicy)
 _PRIORITIES = st.integers(-PRIORITY_ABS_MAX, PRIORITY_ABS_MAX)
 _TIMEOUTS_MS = st.integers(1, TIMEOUT_MS_MAX)
+_CAUSES = st.integers(0, 2**64 - 1).map("{:016x}".format)
 _STATUSES = st.sampled_from(WakeupDecisionStatus)
 
 
@@ -252,21 +253,21 @@ def execution_events(
     event_type: type[ExecutionEvent], execution_id: str = "exec-1", version: int = 1
 ) -> SearchStrategy[ExecutionEvent]:
     """Events of one class, of one execution."""
-    own = _OWN_FIELDS[event_type]
-    cause = st.text("0123456789abcdef", min_size=16, max_size=16)
-    common = (st.just(execution_id), st.just(version), cause)
-    return own.flatmap(lambda fields: st.builds(event_type, *common, **_just(fields)))
+    return st.builds(
+        lambda cause, fields: event_type(execution_id, version, cause, **fields),
+        _CAUSES,
+        _OWN_FIELDS[event_type],
+    )
 
 
 @cache
 def system_events() -> SearchStrategy[SystemEvent]:
     """Events of no execution: circuits, quotas and fallbacks that were set."""
-    cause = st.text("0123456789abcdef", min_size=16, max_size=16)
     circuit = st.sampled_from(("OPEN", "CLOSED"))
     return st.one_of(
-        st.builds(CircuitForced, cause, names(), circuit, texts(), texts()),
-        st.builds(QuotaSet, cause, names(), st.integers(-1, 1000), texts()),
-        st.builds(FallbackSet, cause, names(), _ABSENT_OR_NAMES, texts()),
+        st.builds(CircuitForced, _CAUSES, names(), circuit, texts(), texts()),
+        st.builds(QuotaSet, _CAUSES, names(), st.integers(-1, 1000), texts()),
+        st.builds(FallbackSet, _CAUSES, names(), _ABSENT_OR_NAMES, texts()),
     )
 
 
@@ -319,8 +320,9 @@ def _legal_walks(draw: DrawFn, size_max: int) -> list[type[ExecutionEvent]]:
 def _draw_all(
     draw: DrawFn, walk: Sequence[type[ExecutionEvent]], execution_id: str
 ) -> list[ExecutionEvent]:
+    # Not through `execution_events`, which would make a strategy for each of them.
     return [
-        draw(execution_events(event_type, execution_id, version))
+        event_type(execution_id, version, draw(_CAUSES), **draw(_OWN_FIELDS[event_type]))
         for version, event_type in enumerate(walk, 1)
     ]
 
@@ -330,10 +332,6 @@ def _draw_all(
 
 def _or_absent(strategy: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.just("") | strategy
-
-
-def _just(fields: dict[str, Any]) -> dict[str, SearchStrategy[Any]]:
-    return {name: st.just(value) for name, value in fields.items()}
 
 
 def _fields(**strategies: SearchStrategy[Any]) -> SearchStrategy[dict[str, Any]]:

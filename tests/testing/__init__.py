@@ -1,0 +1,1 @@
+"""The tests of what by-cp gives to its users' tests."""

@@ -125,6 +125,11 @@ class WakeupRequest(_Document):
     priority: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)
     command_payload: dict[str, Any] = field(default_factory=dict)
+    epoch: str = ""
+    """Fencing token of this call of the provider: no other call has it, so it is the key by which
+    to tell a repetition of the same call from another one. by-framework does not know it."""
+    attempt: int = 1
+    """Which call of the same wake this is; 1 is the first."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,8 @@ _READERS: dict[type, dict[str, Any]] = {
         "source": _text("source"),
         "policy": _text("policy", default=RoutePolicy.FAIL_FAST),
         "timeout_ms": _int("timeout_ms", 30_000),
+        "epoch": _text("epoch"),
+        "attempt": _int("attempt", 1),
     },
     PendingDelivery: _COMMON | {"delivery_stream": _text("delivery_stream")},
     WakeupDecision: {

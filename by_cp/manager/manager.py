@@ -9,8 +9,9 @@ from typing import Any
 from by_cp.adapters import store_of
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
-from by_cp.manager.provider import WakeupProvider
+from by_cp.manager.provider import Supervisor, WakeupProvider
 from by_cp.manager.sweeper import Sweeper
+from by_cp.patience import Patience
 
 log = logging.getLogger("by_cp.manager")
 
@@ -26,6 +27,7 @@ class Manager:
 
     def __init__(self, redis: Any, provider: WakeupProvider) -> None:
         store = store_of(redis)
+        self.provider = provider
         self.controller = WakeupController(store, provider)
         self.gate = DeliveryGate(store)
         self.sweeper = Sweeper(store)
@@ -38,5 +40,19 @@ class Manager:
                 parts.create_task(self.controller.run())
                 parts.create_task(self.gate.run())
                 parts.create_task(self.sweeper.run())
+                if isinstance(self.provider, Supervisor):
+                    parts.create_task(_supervised(self.provider))
         finally:
             log.info("event=manager_stopped controller=%s", self.controller.consumer)
+
+
+async def _supervised(provider: Supervisor) -> None:
+    """Run what a provider does between wakes, again if it raises: it must not end the others."""
+    patience = Patience("provider", log)
+    while True:
+        try:
+            await provider.run()
+        except Exception as error:  # noqa: BLE001 - it is the user's code
+            await patience.pause_after(error)
+        else:
+            return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from by_cp.log.contract import Store
@@ -63,3 +63,17 @@ class Watching(Answering):
         if isinstance(self.verdict, Exception):
             raise self.verdict
         return self.verdict  # type: ignore[no-any-return]
+
+
+class Supervising(Answering):
+    """Has something to do between wakes: each time it is run it does the next of its acts."""
+
+    def __init__(self, *acts: Callable[[], Awaitable[object]]) -> None:
+        super().__init__({"status": WakeupDecisionStatus.FAILED})
+        self._acts = iter(acts)
+        self.runs = 0
+
+    async def run(self) -> None:
+        """Do the next act."""
+        self.runs += 1
+        await next(self._acts)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from by_cp.log.redis.store import RedisStore
 from by_cp.manager.manager import Manager
 from by_cp.vocabulary import RoutePolicy
 from tests.asking import ask, state
-from tests.manager.providers import Answering, Starting
+from tests.manager.providers import Answering, Starting, Supervising
 from tests.manager.running import running
 from tests.waiting import until
 
@@ -36,6 +37,26 @@ async def test_it_wakes_delivers_and_expires(store: Store) -> None:
 
     async with running(Manager(store, provider).run()):
         await until(done)
+
+
+async def test_it_runs_what_a_provider_does_between_wakes(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If that raises it is run again after a pause, and if it returns it is done; wakes go on."""
+
+    async def act() -> None:
+        await asyncio.sleep(0)
+
+    async def fault() -> None:
+        raise ZeroDivisionError
+
+    provider = Supervising(fault, act)
+    receipt = await ask(store, "a")
+    async with running(Manager(store, provider).run()):
+        await until(lambda: provider.runs == 2)
+        await until(lambda: buried(store, receipt.execution_id))
+    assert "ZeroDivisionError" in caplog.text
+    assert provider.runs == 2
 
 
 async def test_three_managers_do_each_thing_once(store: Store) -> None:

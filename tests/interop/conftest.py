@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+
+from by_cp import interop
 
 # by-framework writes a log file into the working directory, unless its logger has a handler when it
 # is imported.
 logging.getLogger("by-framework").addHandler(logging.NullHandler())
 
 from tests.interop.stock import Handler, StockWorker, working  # noqa: E402 - see above
+from tests.interop.ways import NAMES, Send, ways  # noqa: E402
 
 Start = Callable[..., Awaitable[StockWorker]]
 
@@ -37,3 +40,11 @@ async def start(theirs: Redis, tmp_path: Path) -> AsyncIterator[Start]:
             )
 
         yield started
+
+
+@pytest.fixture(params=NAMES)
+def send(request: pytest.FixtureRequest, theirs: Redis) -> Iterator[Send]:
+    """A way to send: by-cp's, by-framework's on by-cp's router, or by-framework's alone."""
+    name, _, switched = request.param.partition(", ")
+    with interop.installed() if switched else nullcontext():
+        yield ways(theirs)[name]

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -24,7 +25,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from by_cp.adapters import store_of
 from by_cp.client import GatewayClient
 from by_cp.embedded import EmbeddedServer
-from by_cp.errors import ServerUnreachable
+from by_cp.errors import InvalidInput, LoginRefused, ServerUnreachable
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import Entry
 from by_cp.log.redis.store import RedisStore
@@ -32,8 +33,9 @@ from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
 from by_cp.manager.manager import Manager
 from by_cp.manager.provider import WakeupProvider
+from by_cp.patience import Patience, heeding
 from by_cp.router import AvailabilityRouter
-from by_cp.urls import check_url, invalid_url, without_password
+from by_cp.urls import URL_DEFAULT, without_password
 from by_cp.worker import Handler, Worker
 
 SOCKET_TIMEOUT_S = 10.0
@@ -70,23 +72,23 @@ class ControlPlane:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str) -> AsyncIterator[Self]:
+    async def connect(cls, url: str, *, patience: Patience | None = None) -> AsyncIterator[Self]:
         """Connect to a server, and make sure that it is there and can do what by-cp needs.
 
         Args:
             url: `redis://user:password@host:port/db`, `rediss://…` with TLS, or `unix:///path`.
+            patience: that of a service that shall wait for a server that is away.
 
         Raises:
             InvalidInput: the URL is none.
-            ServerUnreachable: nobody answers there.
+            ServerUnreachable: nobody answers there; with patience only if the login is refused.
             ServerUnsupported: it is too old, or forbids functions.
 
         """
         client = Redis.from_pool(_pool(url))
         try:
-            await _greet(client, url)
             plane = cls(client, url)
-            await plane.store.check()
+            await (plane.check() if patience is None else plane._check_patiently(patience))
             yield plane
         finally:
             await client.aclose()
@@ -109,6 +111,28 @@ class ControlPlane:
         ):
             yield plane
 
+    async def check(self) -> None:
+        """Make sure that the server is there and can do what by-cp needs.
+
+        Raises:
+            ServerUnreachable: nobody answers there.
+            ServerUnsupported: it is too old, or forbids functions.
+
+        """
+        await _greet(self.redis, self.url)
+        await self.store.check()
+
+    async def _check_patiently(self, patience: Patience) -> None:
+        while True:
+            try:
+                await heeding(self.check())
+            except LoginRefused:
+                raise
+            except ServerUnreachable as error:
+                await patience.pause_after(error)
+            else:
+                return patience.recovered()
+
     def controller(self, provider: WakeupProvider, **settings: Any) -> WakeupController:
         """Return a controller; its settings are those of `WakeupController`."""
         return WakeupController(self.store, provider, **settings)
@@ -117,9 +141,9 @@ class ControlPlane:
         """Return a gate; its settings are those of `DeliveryGate`."""
         return DeliveryGate(self.store, **settings)
 
-    def manager(self, provider: WakeupProvider) -> Manager:
-        """Return a manager: a controller, a gate and a sweeper."""
-        return Manager(self.store, provider)
+    def manager(self, provider: WakeupProvider, **settings: Any) -> Manager:
+        """Return a manager; its settings are those of `Manager`."""
+        return Manager(self.store, provider, **settings)
 
     def worker(self, agent_types: str | Iterable[str], handler: Handler, **settings: Any) -> Worker:
         """Return a worker; its settings are those of `Worker`."""
@@ -141,9 +165,19 @@ class ControlPlane:
         return [msgspec.json.decode(fields[b"data"]) for _, fields in entries]
 
 
+def check_url(url: str) -> None:
+    """Make sure that a URL can be one of a server; nothing is asked there.
+
+    Raises:
+        InvalidInput: it cannot.
+
+    """
+    _pool(url)
+
+
 def _pool(url: str) -> BlockingConnectionPool:
     try:
-        check_url(url)
+        _check(url)
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS_MAX,
@@ -154,15 +188,28 @@ def _pool(url: str) -> BlockingConnectionPool:
         )
         pool.make_connection()  # with the URL's own settings, which are checked only now
     except (ValueError, TypeError, AttributeError) as error:
-        raise invalid_url(url, error) from error
+        raise InvalidInput(
+            f"{without_password(url)!r} is no URL of a server, such as {URL_DEFAULT}, "
+            f"rediss://… or unix:///path ({error})"
+        ) from error
     return pool
+
+
+def _check(url: str) -> None:
+    """Refuse what redis-py would take for something else, in silence."""
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and database and not database.isdigit():
+        raise ValueError(f"the database must be a number, not {database!r}")
+    if parts.port == 0:
+        raise ValueError("the port must not be 0")
 
 
 async def _greet(client: Redis, url: str) -> None:
     try:
         await client.execute_command("PING")
     except AuthenticationError as error:
-        raise ServerUnreachable(
+        raise LoginRefused(
             f"the server at {without_password(url)} refuses the login: {error}"
         ) from error
     except (RedisError, OSError) as error:

@@ -121,9 +121,9 @@ class ServerUnreachable(ServerError):
     """No server answers at the URL. Start it, or mend the URL."""
 
 
+class LoginRefused(ServerUnreachable):
+    """The server does not take the URL's user and password. Mend the URL; waiting does not help."""
+
+
 class ServerUnsupported(ServerError):
     """The server is too old (Redis >= 7.0 or Valkey >= 8 is needed) or forbids functions."""
-
-
-class InteropUnavailable(ByCpError):
-    """by-framework cannot be switched: not installed, or a release that by-cp does not know."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
+from by_cp import logs
 from by_cp.errors import ServerError
 
 A = TypeVar("A")
@@ -42,12 +44,33 @@ async def heeding(awaitable: Awaitable[A]) -> A:
 
 
 class Patience:
-    """The patience of one loop. `what` names the loop in the log."""
+    """The patience of one loop, and how the loop fares.
 
-    def __init__(self, what: str, logger: logging.Logger) -> None:
-        self._what = what
-        self._logger = logger
-        self._failures = 0
+    Args:
+        what: names the loop in the log.
+        logger: where it complains.
+        clock: only for tests: the time, in seconds.
+
+    Attributes:
+        failures: how often in a row it failed, up to now.
+        succeeded_s: when it last succeeded; None if it never did.
+        due_s: when its next step is due. A loop that fails and tries again is on time; one that is
+            stuck is late, and later and later.
+
+    """
+
+    def __init__(
+        self,
+        what: str,
+        logger: logging.Logger | logs.Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.what = what
+        self.failures = 0
+        self.succeeded_s: float | None = None
+        self.due_s = clock()
+        self._log = logs.named(logger.name)
+        self._clock = clock
 
     async def call(self, attempt: Callable[[], Awaitable[A]]) -> A:
         """Call until the server answers, and return what it answered.
@@ -77,19 +100,23 @@ class Patience:
                 await self.pause_after(error)
             else:
                 self.recovered()
+                self.due_s = self._clock() + pause_s
                 await asyncio.sleep(pause_s)
 
     async def pause_after(self, error: Exception) -> None:
         """Pause, longer after each failure in a row; the first one is logged."""
-        self._failures += 1
+        self.failures += 1
         if not isinstance(error, ServerError):
-            self._logger.error("loop=%s event=failed", self._what, exc_info=error)
-        elif self._failures == 1:
-            self._logger.warning('loop=%s event=server_away error="%s"', self._what, error)
-        await asyncio.sleep(backoff_s(self._failures))
+            self._log.error("loop_failed", loop=self.what, exc_info=error)
+        elif self.failures == 1:
+            self._log.warning("server_away", loop=self.what, error=str(error))
+        pause_s = backoff_s(self.failures)
+        self.due_s = self._clock() + pause_s
+        await asyncio.sleep(pause_s)
 
     def recovered(self) -> None:
         """Note that a call succeeded."""
-        if self._failures:
-            self._logger.info("loop=%s event=recovered failures=%d", self._what, self._failures)
-        self._failures = 0
+        self.due_s = self.succeeded_s = self._clock()
+        if self.failures:
+            self._log.info("recovered", loop=self.what, failures=self.failures)
+        self.failures = 0

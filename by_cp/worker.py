@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import logging
 import os
 import secrets
 import socket
@@ -21,7 +20,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from by_cp import replies
+from by_cp import logs, replies
 from by_cp.adapters import RedisOrStore, store_of
 from by_cp.errors import InvalidInput, ServerError
 from by_cp.log.contract import Delivery, Store
@@ -37,7 +36,7 @@ BLOCK_MS = 500
 
 RETIRE_S = 2.0
 
-log = logging.getLogger("by_cp.worker")
+log = logs.named("by_cp.worker")
 
 
 class Worker:
@@ -95,7 +94,7 @@ class Worker:
         """
         self._stopping.clear()
         await self._heart.call(self._announce)
-        log.info("event=online worker_id=%s agent_types=%r", self.worker_id, self.agent_types)
+        log.info("worker_online", worker_id=self.worker_id, agent_types=self.agent_types)
         beating = asyncio.create_task(self._heart.repeat(self._beat))
         taking = asyncio.create_task(self._take_until_stopped())
         try:
@@ -143,7 +142,7 @@ class Worker:
         self._stopping.set()
         await asyncio.wait((taking,), timeout=BLOCK_MS / 1000 + 1)
         if self._handling:
-            log.info("event=draining worker_id=%s commands=%d", self.worker_id, len(self._handling))
+            log.info("worker_draining", worker_id=self.worker_id, commands=len(self._handling))
             await asyncio.wait(tuple(self._handling), timeout=self._drain_s)
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -154,9 +153,9 @@ class Worker:
             async with asyncio.timeout(RETIRE_S):
                 await self._store.retire(self.worker_id)
         except (ServerError, TimeoutError) as error:
-            log.warning('event=not_retired worker_id=%s error="%s"', self.worker_id, error)
+            log.warning("worker_not_retired", worker_id=self.worker_id, error=str(error))
         else:
-            log.info("event=retired worker_id=%s", self.worker_id)
+            log.info("worker_retired", worker_id=self.worker_id)
 
     async def _handle(self, delivery: Delivery) -> None:
         """Handle one command, reply, and acknowledge it."""
@@ -166,7 +165,7 @@ class Worker:
                 for message in await self._messages(command, delivery.execution_id):
                     await self._reply(command, message)
             await self._patience.call(lambda: self._store.acknowledge(delivery))
-            log.info("event=handled execution_id=%s", delivery.execution_id)
+            log.debug("command_handled", execution_id=delivery.execution_id)
 
     async def _messages(self, command: Mapping[str, Any], execution_id: str) -> list[str]:
         """Call the handler; return what is to be said in the session."""
@@ -176,7 +175,7 @@ class Worker:
                 return []
             messages = [replies.answer(command, reply, execution_id)]
         except Exception as error:
-            log.exception("event=handler_raised execution_id=%s", execution_id)
+            log.exception("handler_raised", execution_id=execution_id)
             messages = [replies.failure(command, error, execution_id)]
         if replies.is_asked_by_user(command):
             messages.append(replies.end_of_answer(command, execution_id))
@@ -213,5 +212,5 @@ def _decoded(delivery: Delivery) -> Mapping[str, Any] | None:
         command = msgspec.json.decode(delivery.data)
         if isinstance(command, dict):
             return command
-    log.error("event=no_command stream=%s entry=%s", delivery.stream, delivery.entry_id)
+    log.error("no_command", stream=delivery.stream, entry_id=delivery.entry_id)
     return None

@@ -128,7 +128,7 @@ async def _tell(story: Story) -> str:
 def _manager(url: str) -> tuple[str, ...]:
     worker = shlex.join((*BY_CP, "worker", "--handler", AGENTS))
     workers = [part for name in ("echo", "report") for part in ("--worker", f"{name}={worker}")]
-    return (*BY_CP, "manager", "--url", url, *workers)
+    return (*BY_CP, "manager", "--url", url, "--log-level", "warning", *workers)
 
 
 def _answers(messages: list[Any]) -> list[str]:

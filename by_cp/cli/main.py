@@ -28,8 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def build() -> App:
-    """Return the command with all its commands."""
+def build(asked_for: str = "") -> App:
+    """Return the command with all its commands.
+
+    Args:
+        asked_for: the one that is going to run. It tells its help itself, in full; of the others
+            there is a line, so that they need not be loaded.
+
+    """
     from importlib import metadata
 
     from cyclopts import App
@@ -48,7 +54,7 @@ def build() -> App:
         ("send", "Send a message to an agent."),
         ("export", "Export the log into a SQLite file."),
     ):
-        app.command(f"by_cp.cli.{name}:{name}", name=name, help=text)
+        app.command(f"by_cp.cli.{name}:{name}", name=name, help=None if name == asked_for else text)
     return app
 
 
@@ -61,7 +67,7 @@ def _run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # for a terminal that has no arrows
     try:
-        code = build()(arguments, exit_on_error=False, print_error=True)
+        code = build(*arguments[:1])(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:
         return 2
     except ByCpError as error:

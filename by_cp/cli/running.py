@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -43,14 +42,6 @@ def fail(text: str, code: int = 1) -> int:
     """Say what is wrong in one line, and return the exit code."""
     print(f"by-cp: {text}", file=sys.stderr)  # noqa: T201 - it is a command
     return code
-
-
-def log_to_stderr(*, verbose: bool) -> None:
-    """Write by-cp's log to stderr, a line each."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
 
 
 async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:

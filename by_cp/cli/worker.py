@@ -9,12 +9,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from by_cp.cli.running import Url, log_to_stderr, run, server_url
+from by_cp.cli.log_output import write_logs
+from by_cp.cli.running import Url, run, server_url
 from by_cp.control_plane import ControlPlane
 from by_cp.errors import InvalidInput
+from by_cp.logs import LogFormat, LogLevel
 from by_cp.worker import Handler
 
 AGENT_TYPE_VARIABLE = "BY_CP_AGENT_TYPE"
+
+LogFormatFlag = Annotated[LogFormat, Parameter(env_var="BY_CP_LOG_FORMAT")]
+LogLevelFlag = Annotated[LogLevel, Parameter(env_var="BY_CP_LOG_LEVEL")]
 
 
 def worker(
@@ -22,7 +27,8 @@ def worker(
     handler: str,
     agent_type: Annotated[list[str] | None, Parameter(negative=())] = None,
     worker_id: str | None = None,
-    verbose: bool = False,
+    log_format: LogFormatFlag = "auto",
+    log_level: LogLevelFlag = "info",
     url: Url = None,
 ) -> int:
     """Run an agent until it is stopped (Ctrl-C or SIGTERM); what it handles is finished first.
@@ -31,11 +37,12 @@ def worker(
         handler: The function that handles commands, as 'module:function'.
         agent_type: What it serves; may be repeated. By default $BY_CP_AGENT_TYPE.
         worker_id: Its name; it must be unique. By default one is made up.
-        verbose: Log every command.
+        log_format: `auto` is `console` on a terminal and `json` elsewhere.
+        log_level: From which level on lines are logged.
         url: The server.
 
     """
-    log_to_stderr(verbose=verbose)
+    write_logs(log_format, log_level)
 
     async def work() -> int:
         agent_types = agent_type or [os.environ.get(AGENT_TYPE_VARIABLE, "")]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
+from by_cp import logs
 from by_cp.adapters import store_of
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
@@ -13,7 +13,7 @@ from by_cp.manager.provider import Supervisor, WakeupProvider
 from by_cp.manager.sweeper import Sweeper
 from by_cp.patience import Patience
 
-log = logging.getLogger("by_cp.manager")
+log = logs.named("by_cp.manager")
 
 
 class Manager:
@@ -22,28 +22,53 @@ class Manager:
     Args:
         redis: a store, or the `redis.asyncio` client of one.
         provider: what starts the workers.
+        wakes_max: so many wakes run at once.
+        attempts_max: how often a provider that raises is asked, within the wake's time.
+        gate_interval_s: how long the gate pauses, in seconds, when there was nothing to deliver.
+        sweep_interval_s: how long the sweeper pauses, in seconds, when nothing more is due.
 
     """
 
-    def __init__(self, redis: Any, provider: WakeupProvider) -> None:
+    def __init__(
+        self,
+        redis: Any,
+        provider: WakeupProvider,
+        *,
+        wakes_max: int = 64,
+        attempts_max: int = 1,
+        gate_interval_s: float = 0.25,
+        sweep_interval_s: float = 0.5,
+    ) -> None:
         store = store_of(redis)
         self.provider = provider
-        self.controller = WakeupController(store, provider)
-        self.gate = DeliveryGate(store)
-        self.sweeper = Sweeper(store)
+        self.controller = WakeupController(
+            store, provider, max_attempts=attempts_max, parallel_max=wakes_max
+        )
+        self.gate = DeliveryGate(store, interval_s=gate_interval_s)
+        self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Manage until cancelled. What is unfinished then is taken over by another manager."""
-        log.info("event=manager_started controller=%s", self.controller.consumer)
+        """Manage until stopped or cancelled. What is unfinished then is another manager's."""
+        log.info("manager_started", controller=self.controller.consumer)
         try:
             async with asyncio.TaskGroup() as parts:
-                parts.create_task(self.controller.run())
-                parts.create_task(self.gate.run())
-                parts.create_task(self.sweeper.run())
+                loops: list[asyncio.Task[None]] = [
+                    parts.create_task(self.controller.run()),
+                    parts.create_task(self.gate.run()),
+                    parts.create_task(self.sweeper.run()),
+                ]
                 if isinstance(self.provider, Supervisor):
-                    parts.create_task(_supervised(self.provider))
+                    loops.append(parts.create_task(_supervised(self.provider)))
+                await self._stopping.wait()
+                for loop in loops:
+                    loop.cancel()
         finally:
-            log.info("event=manager_stopped controller=%s", self.controller.consumer)
+            log.info("manager_stopped", controller=self.controller.consumer)
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when that is done."""
+        self._stopping.set()
 
 
 async def _supervised(provider: Supervisor) -> None:

@@ -94,7 +94,7 @@ async def test_it_lives_through_a_server_that_goes_away(
             server = await EmbeddedServer.start(tmp_path)
             second = await ask(store, "a")
             await until(lambda: buried(store, second.execution_id), 20)
-            await until(lambda: caplog.text.count("event=recovered") == 3, 20)
+            await until(lambda: caplog.text.count("recovered") == 3, 20)
         assert complaints(caplog) == 3
     await server.stop()
 
@@ -106,4 +106,4 @@ async def buried(store: Store, execution_id: str) -> bool:
 
 def complaints(caplog: pytest.LogCaptureFixture) -> int:
     """How many loops have said that the server is away."""
-    return caplog.text.count("event=server_away")
+    return caplog.text.count("server_away")

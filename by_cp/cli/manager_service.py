@@ -1,0 +1,60 @@
+"""The manager as a service: connected, with its provider, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from by_cp import logs
+from by_cp.control_plane import ControlPlane
+from by_cp.manager.config import Settings
+from by_cp.manager.manager import Manager
+from by_cp.manager.providers.process import ProcessProvider
+from by_cp.patience import Patience
+
+log = logs.named("by_cp.manager")
+
+
+class ManagerService:
+    """Runs a manager as its settings say."""
+
+    def __init__(self, settings: Settings, provider: ProcessProvider) -> None:
+        self._settings = settings
+        self._provider = provider
+        self._starting = asyncio.Timeout(None)
+        self._manager: Manager | None = None
+
+    async def run(self) -> None:
+        """Run until stopped, or cancelled. A server that is away is waited for."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with self._starting:
+                    self._manager = await self._started(stack)
+            except TimeoutError:
+                if self._starting.expired():  # stopped before there was anything to stop
+                    return
+                raise
+            await self._manager.run()
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when that is done."""
+        if self._manager is not None:
+            self._manager.stop()
+        else:
+            self._starting.reschedule(asyncio.get_running_loop().time())
+
+    async def _started(self, stack: AsyncExitStack) -> Manager:
+        settings = self._settings
+        if not settings.agents:
+            log.warning("no_agents", hint="every wake is rejected; see --config and --worker")
+        await stack.enter_async_context(self._provider)
+        patience = Patience("connection", log)
+        connection = ControlPlane.connect(settings.url, patience=patience)
+        plane = await stack.enter_async_context(connection)
+        return plane.manager(
+            self._provider,
+            wakes_max=settings.wakes_max,
+            attempts_max=settings.attempts_max,
+            gate_interval_s=settings.gate_interval_s,
+            sweep_interval_s=settings.sweep_interval_s,
+        )

@@ -1,0 +1,55 @@
+"""How a service ends: the first signal asks it to stop in order, the second stops it at once.
+
+Exit codes: 0 after SIGTERM; 130 after Ctrl-C; 143 if a second SIGTERM cut the stop short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Protocol
+
+from by_cp import logs
+
+log = logs.named("by_cp.service")
+
+
+class Service(Protocol):
+    """What runs until it is told to stop."""
+
+    async def run(self) -> None:
+        """Run until stopped, or cancelled."""
+        ...
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when that is done."""
+        ...
+
+
+def serve(service: Service) -> int:
+    """Run a service to its end, and return the exit code."""
+    return asyncio.run(_served(service))
+
+
+async def _served(service: Service) -> int:
+    received: list[signal.Signals] = []
+    task = asyncio.create_task(service.run())
+
+    def on(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) == 1:
+            log.info("stopping", signal=number.name)
+            service.stop()
+        else:
+            log.warning("stopping_at_once", signal=number.name)
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if len(received) < 2:  # noqa: PLR2004 - somebody else's
+            raise
+        return 128 + received[1]
+    return 0 if received[:1] != [signal.SIGINT] else 128 + signal.SIGINT

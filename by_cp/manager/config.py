@@ -1,0 +1,114 @@
+"""What a manager can be told: the settings, once, for file, environment, flags and the docs.
+
+A setting `wakes_max` is `wakes_max` in the file, `BY_CP_WAKES_MAX` in the environment and
+`--wakes-max` on the command line. Its type, its bounds and its description stand here and nowhere
+else; `by_cp.manager.loading` finds the values.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeAlias, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from by_cp.logs import LogFormat, LogLevel
+from by_cp.urls import URL_DEFAULT
+
+Text = Annotated[str, Meta(min_length=1)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Interval = Annotated[float, Meta(ge=0.01, le=3_600)]
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class ProcessAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Worker processes on the manager's own machine."""
+
+    provider: ClassVar[str] = "process"
+
+    command: Annotated[
+        list[Text],
+        Meta(min_length=1, description="The worker's program and its arguments, a list of texts."),
+    ]
+
+
+Agent: TypeAlias = ProcessAgent
+"""How an agent type is woken."""
+
+PROVIDERS: Final[dict[str, type[Agent]]] = {"process": ProcessAgent}
+"""What `provider` may say in an agent's table, and what else is in the table then."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a manager."""
+
+    url: Annotated[
+        Text,
+        Meta(
+            description="The server: `redis://user:password@host:port/db`, `rediss://…`, `unix://…`."
+        ),
+    ] = URL_DEFAULT
+    wakes_max: Annotated[Count, Meta(description="So many wakes run at once.")] = 64
+    attempts_max: Annotated[
+        Count,
+        Meta(description="So often is a provider asked that raises, within the wake's time."),
+    ] = 3
+    gate_interval_s: Annotated[
+        Interval,
+        Meta(description="How long the gate pauses when there was nothing to deliver, in seconds."),
+    ] = 0.25
+    sweep_interval_s: Annotated[
+        Interval,
+        Meta(description="How long the sweeper pauses when nothing more is due, in seconds."),
+    ] = 0.5
+    shutdown_grace_s: Annotated[
+        Seconds,
+        Meta(
+            description="So long may wakes that are under way go on after SIGTERM, in seconds; "
+            "what is unfinished then is another manager's."
+        ),
+    ] = 20.0
+    health_host: Annotated[
+        Text, Meta(description="Where `/livez` and `/readyz` are served: a name or an address.")
+    ] = "127.0.0.1"
+    health_port: Annotated[
+        Port | None,
+        Meta(description="The port for it; 0 takes a free one. Without one they are not served."),
+    ] = None
+    log_format: Annotated[
+        LogFormat, Meta(description="`auto` is `console` on a terminal and `json` elsewhere.")
+    ] = "auto"
+    log_level: Annotated[LogLevel, Meta(description="From which level on lines are logged.")] = (
+        "info"
+    )
+    worker_log_directory: Annotated[
+        Text | None,
+        Meta(
+            description="Where worker processes' output goes, a file for each agent type. Without "
+            "one it is removed when the manager stops."
+        ),
+    ] = None
+    agents: dict[Text, Agent] = {}
+
+
+class Setting(NamedTuple):
+    """One setting, or one key of an agent's table, as people see it."""
+
+    name: str
+    type: Any
+    default: Any
+    """`msgspec.NODEFAULT` if it must be given."""
+    description: str
+
+
+def settings_of(struct: type[Struct]) -> list[Setting]:
+    """Return what a Struct can be told, in order; but for `agents`, which are tables."""
+    hints = get_type_hints(struct, include_extras=True)
+    found = []
+    for field in msgspec.structs.fields(struct):
+        described = [m.description for m in get_args(hints[field.name])[1:] if isinstance(m, Meta)]
+        if any(described):
+            [text] = filter(None, described)
+            found.append(Setting(field.name, hints[field.name], field.default, text))
+    return found

@@ -22,9 +22,9 @@ PAUSE_MIN_S = 0.1
 PAUSE_MAX_S = 5.0
 
 
-def backoff_s(failures: int) -> float:
+def backoff_s(failures: int, pause_max_s: float = PAUSE_MAX_S) -> float:
     """Return how long to pause, in seconds, after so many failures in a row."""
-    longest_s = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(failures, 10))
+    longest_s = min(pause_max_s, PAUSE_MIN_S * 2 ** min(failures, 10))
     return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - no secret
 
 

@@ -34,6 +34,9 @@ function that does. A plain function runs in a thread."""
 BLOCK_MS = 500
 """How long one request for commands waits at the server; so long may a stop take, too."""
 
+LINGER_MS = 1_000
+"""So long does an idle worker that went offline wait for what was on its way to it."""
+
 RETIRE_S = 2.0
 
 log = logs.named("by_cp.worker")
@@ -51,9 +54,12 @@ class Worker:
         heartbeat_s: how often it gives one.
         concurrency_max: so many commands are handled at once.
         drain_s: how long a stop waits for the commands that are being handled.
+        idle_exit_s: after so long without a command the worker ends by itself; None is never. It
+            goes offline first and then looks once more: a command that came just then is handled,
+            and the worker stays.
 
     Raises:
-        InvalidInput: a name is not acceptable.
+        InvalidInput: a name or `idle_exit_s` is not acceptable.
 
     """
 
@@ -68,6 +74,7 @@ class Worker:
         heartbeat_s: float = 5.0,
         concurrency_max: int = 16,
         drain_s: float = 30.0,
+        idle_exit_s: float | None = None,
     ) -> None:
         self._store: Store = store_of(redis)
         names = (agent_types,) if isinstance(agent_types, str) else tuple(agent_types)
@@ -80,6 +87,12 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._concurrency_max = max(1, concurrency_max)
         self._drain_s = drain_s
+        if idle_exit_s is not None and not idle_exit_s > 0:
+            raise InvalidInput(f"idle_exit_s must be over 0, not {idle_exit_s!r}")
+        self._idle_exit_s = idle_exit_s
+        self._busy_s = 0.0
+        self._lease = asyncio.Lock()
+        self._has_left = False
         self._patience = Patience("worker", log)
         self._heart = Patience("heartbeat", log)
         self._handling: set[asyncio.Task[None]] = set()
@@ -88,11 +101,13 @@ class Worker:
         self._threads: ThreadPoolExecutor | None = None
 
     async def run(self) -> None:
-        """Work until cancelled; then finish what is being handled, and retire.
+        """Work until cancelled, or idle for too long; finish what is being handled, and retire.
 
         A second cancellation ends it at once. A server that is away is waited for.
         """
         self._stopping.clear()
+        self._has_left = False
+        self._busy_s = _now_s()
         await self._heart.call(self._announce)
         log.info("worker_online", worker_id=self.worker_id, agent_types=self.agent_types)
         beating = asyncio.create_task(self._heart.repeat(self._beat))
@@ -111,7 +126,9 @@ class Worker:
         await self._store.announce(self.worker_id, self.agent_types, self._lease_ttl_ms)
 
     async def _beat(self) -> float:
-        await self._announce()
+        async with self._lease:
+            if not self._has_left:
+                await self._announce()
         return self._heartbeat_s
 
     async def _take_until_stopped(self) -> None:
@@ -121,17 +138,47 @@ class Worker:
                 await asyncio.wait(self._handling, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
-                deliveries = await self._store.take_deliveries(
-                    self.agent_types, self.worker_id, free, BLOCK_MS
-                )
+                if not await self._take(free, BLOCK_MS) and self._is_idle() and await self._leave():
+                    return
             except Exception as error:  # noqa: BLE001 - the next try may succeed
                 await self._patience.pause_after(error)
-                continue
-            self._patience.recovered()
-            for delivery in deliveries:
-                task = asyncio.create_task(self._handle(delivery))
-                self._handling.add(task)
-                task.add_done_callback(self._handling.discard)
+            else:
+                self._patience.recovered()
+
+    async def _take(self, count: int, block_ms: int) -> bool:
+        """Take commands and begin to handle them; return whether there were any."""
+        deliveries = await self._store.take_deliveries(
+            self.agent_types, self.worker_id, count, block_ms
+        )
+        for delivery in deliveries:
+            task = asyncio.create_task(self._handle(delivery))
+            self._handling.add(task)
+            task.add_done_callback(self._handled)
+        return bool(deliveries)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._handling.discard(task)
+        self._busy_s = _now_s()
+
+    def _is_idle(self) -> bool:
+        if self._idle_exit_s is None or self._handling:
+            return False
+        return _now_s() - self._busy_s >= self._idle_exit_s
+
+    async def _leave(self) -> bool:
+        """Go offline, unless a command still comes; return whether it is so.
+
+        Once the lease is gone nobody new sees this worker online; who saw it a moment before may
+        still be delivering, and that is awaited.
+        """
+        async with self._lease:
+            await self._store.retire(self.worker_id)
+            self._has_left = not await self._take(self._concurrency_max, LINGER_MS)
+            if not self._has_left:
+                await self._announce()
+                return False
+        log.info("worker_idle", worker_id=self.worker_id)
+        return True
 
     async def _stop(self, taking: asyncio.Task[None]) -> None:
         """Take no more, and wait for what was taken.
@@ -195,6 +242,10 @@ class Worker:
         session_id = str(replies.header_of(command).get("session_id") or "")
         if session_id:
             await self._patience.call(lambda: self._store.reply(session_id, message))
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _new_worker_id() -> str:

@@ -18,6 +18,7 @@ from by_cp.worker import Handler
 
 AGENT_TYPE_VARIABLE = "BY_CP_AGENT_TYPE"
 
+IdleExitFlag = Annotated[float | None, Parameter(env_var="BY_CP_IDLE_EXIT_S")]
 LogFormatFlag = Annotated[LogFormat, Parameter(env_var="BY_CP_LOG_FORMAT")]
 LogLevelFlag = Annotated[LogLevel, Parameter(env_var="BY_CP_LOG_LEVEL")]
 
@@ -27,16 +28,18 @@ def worker(
     handler: str,
     agent_type: Annotated[list[str] | None, Parameter(negative=())] = None,
     worker_id: str | None = None,
+    idle_exit_s: IdleExitFlag = None,
     log_format: LogFormatFlag = "auto",
     log_level: LogLevelFlag = "info",
     url: Url = None,
 ) -> int:
-    """Run an agent until it is stopped (Ctrl-C or SIGTERM); what it handles is finished first.
+    """Run an agent until it is stopped (Ctrl-C or SIGTERM) or idle; what it has is finished first.
 
     Args:
         handler: The function that handles commands, as 'module:function'.
         agent_type: What it serves; may be repeated. By default $BY_CP_AGENT_TYPE.
         worker_id: Its name; it must be unique. By default one is made up.
+        idle_exit_s: End after so many seconds without a command; by default never.
         log_format: `auto` is `console` on a terminal and `json` elsewhere.
         log_level: From which level on lines are logged.
         url: The server.
@@ -50,7 +53,12 @@ def worker(
             raise InvalidInput(f"say --agent-type, or set ${AGENT_TYPE_VARIABLE}")
         function = _loaded(handler)
         async with ControlPlane.connect(server_url(url)) as plane:
-            await plane.worker(agent_types, function, worker_id=worker_id).run()
+            await plane.worker(
+                agent_types,
+                function,
+                worker_id=worker_id,
+                idle_exit_s=idle_exit_s,
+            ).run()
         return 0
 
     return run(work())

@@ -107,6 +107,16 @@ async def test_ctrl_c_ends_a_service_quietly(redis: Redis, url: str, command: st
     assert {json.loads(line)["level"] for line in errors.splitlines()} == {"info"}
 
 
+def test_an_idle_worker_ends_in_order(url: str) -> None:
+    """By a flag or by its environment; what is no number is refused."""
+    command = (*BY_CP, "worker", "--handler", "by_cp.cli.demo_agents:shout", "--url", url)
+    run(*command, "--agent-type", "a", "--idle-exit-s", "0.01")
+    env = {**os.environ, "BY_CP_AGENT_TYPE": "a", "BY_CP_IDLE_EXIT_S": "soon"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "BY_CP_IDLE_EXIT_S" in done.stderr
+
+
 async def test_a_manager_wakes_a_worker_and_leaves_nothing_behind(redis: Redis, url: str) -> None:
     """WAKE_AND_WAIT is delivered by a real manager that starts a real worker; SIGTERM ends both."""
     manager = subprocess.Popen([*BY_CP, "manager", "--worker", WORKER, "--url", url])

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from by_cp.embedded import EmbeddedServer
 from by_cp.errors import InvalidInput
 from by_cp.keys import RedisKeys
-from by_cp.log.contract import Store
+from by_cp.log.contract import Delivery, Store
 from by_cp.log.redis.store import WORKERS, RedisStore
 from by_cp.replies import text_of
 from by_cp.vocabulary import RoutePolicy
@@ -227,6 +227,85 @@ async def test_it_lives_through_a_server_that_goes_away(tmp_path: Path) -> None:
             await until(lambda: said(store, client, 2), 20)
             await until(lambda: online(store))
     await server.stop()
+
+
+async def test_an_idle_worker_ends_by_itself(
+    store: Store, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It handles what there is, goes offline, and is done."""
+    monkeypatch.setattr("by_cp.worker.LINGER_MS", 10)
+    await ask(store, "a", SEND)
+    await asyncio.wait_for(Worker(store, "a", echo, idle_exit_s=0.01).run(), 10)
+    assert await said(store, redis, 2)
+    assert await store.online("a") == ()
+
+
+async def test_a_worker_is_not_idle_while_it_handles(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a command takes, its worker stays online, looks for more, and leaves later."""
+    monkeypatch.setattr("by_cp.worker.BLOCK_MS", 10)
+    monkeypatch.setattr("by_cp.worker.LINGER_MS", 10)
+
+    class Counting(RedisStore):
+        """A store that counts how often commands are looked for."""
+
+        looks = 0
+
+        async def take_deliveries(self, *args: Any) -> list[Delivery]:
+            self.looks += 1
+            return await super().take_deliveries(*args)
+
+    store = Counting(redis)
+    seen: list[tuple[str, ...]] = []
+
+    async def handle(command: Mapping[str, Any]) -> str:
+        await until(lambda: store.looks > 5)
+        seen.append(await store.online("a"))
+        return echo(command)
+
+    await ask(store, "a", SEND)
+    worker = Worker(store, "a", handle, worker_id="w", idle_exit_s=0.01)
+    await asyncio.wait_for(worker.run(), 10)
+    assert seen == [("w",)]
+
+
+async def test_a_command_that_comes_as_a_worker_leaves_is_handled(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delivered on what was known a moment before, it is not left behind: the worker stays."""
+    monkeypatch.setattr("by_cp.worker.LINGER_MS", 10)
+
+    class Racing(RedisStore):
+        """A store on which a sender, who saw the worker online, delivers after it went offline."""
+
+        raced = False
+
+        async def retire(self, worker_id: str) -> None:
+            await super().retire(worker_id)
+            if not self.raced:
+                self.raced = True
+                await ask(self, "a", SEND)
+
+    store = Racing(redis)
+    may_end = asyncio.Event()
+
+    async def handle(command: Mapping[str, Any]) -> str:
+        await may_end.wait()
+        return echo(command)
+
+    running_worker = asyncio.create_task(Worker(store, "a", handle, idle_exit_s=0.01).run())
+    await until(lambda: store.raced)
+    await until(lambda: online(store))
+    may_end.set()
+    await asyncio.wait_for(running_worker, 10)
+    assert await said(store, redis, 2)
+
+
+def test_a_worker_cannot_be_idle_for_less_than_nothing() -> None:
+    """A worker that ended at once would be no worker."""
+    with pytest.raises(InvalidInput, match="idle_exit_s must be over 0, not 0"):
+        Worker(RedisStore(Redis()), "a", echo, idle_exit_s=0)
 
 
 @pytest.mark.parametrize("agent_types", [[], [""], ["a\n"], [1]])

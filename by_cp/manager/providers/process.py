@@ -1,50 +1,38 @@
-"""A provider that starts worker processes on this machine, one for each agent type.
+"""A provider that starts worker processes on this machine.
 
-A process lives as long as its manager: `close` ends it, and if the manager is killed the kernel
-ends it (see `by_cp.deathsig`). Each has a session of its own, so that Ctrl-C reaches the manager
-only, which then ends its workers in order; and each is ended with whatever it started in turn.
+A process lives as long as its manager: `close` ends it, and if the manager is killed the kernel and
+the reaper end it (see `by_cp.manager.providers.group`). Each has a session of its own, so that
+Ctrl-C reaches the manager only, which then ends its workers in order; and each is ended with
+whatever it started in turn. Each manager has its own processes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
-import signal
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from by_cp.deathsig import dying_with_parent
+from by_cp import logs
 from by_cp.errors import InvalidInput
+from by_cp.manager.providers.answers import decision
+from by_cp.manager.providers.backlog import Backlog
+from by_cp.manager.providers.output import LogFile
+from by_cp.manager.providers.pool import Pool, PoolClosed, Terms
+from by_cp.manager.providers.reaper import Reaper
+from by_cp.manager.providers.spec import WorkerSpec
 from by_cp.names import check_name
+from by_cp.patience import Patience
 from by_cp.vocabulary import WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 
-LOG_TAIL_BYTES = 4_096
-LOG_TAIL_LINES = 3
-"""So much of the log of a process that died goes into the reason of the wake's failure."""
-
-
-@dataclass(frozen=True)
-class _Child:
-    """One worker process."""
-
-    process: asyncio.subprocess.Process
-    started_s: float
-    log: Path
-    log_from_bytes: int
-    """Where in the log this process's output begins."""
-
-    @property
-    def lives(self) -> bool:
-        return self.process.returncode is None
+log = logs.named("by_cp.manager")
 
 
 class ProcessProvider:
@@ -54,77 +42,109 @@ class ProcessProvider:
     BY_CP_AGENT_TYPE; `by-cp worker` reads both.
 
     Args:
-        commands: agent type -> program and arguments of its worker.
+        commands: agent type -> how to start its workers: a `WorkerSpec`, or only the program and
+            its arguments.
         url: the server's URL, for the workers.
         env: more environment for the workers, beside this process's own.
-        log_directory: where the workers' output goes, a file for each agent type; without one, into
-            a temporary directory that `close` removes.
-        ready_timeout_s: a process that is asked for again after so many seconds, because no worker
-            is online still or again, is taken for stuck and replaced.
-        stop_grace_s: how many seconds a process has to end by itself after SIGTERM.
+        log_directory: where the workers' output goes, a file for each process; without one, into a
+            temporary directory that `close` removes.
+        ready_timeout_s: a process that has been waited for so many seconds, while no worker was
+            online, is taken for stuck and replaced.
+        stop_grace_s: how many seconds a process has to end by itself after SIGTERM; by default a
+            little more than `by-cp worker` takes to finish what it handles.
+        backlog: tells how many commands wait, for agent types with more than one process.
+        backlog_interval_s: how often it is asked.
 
     Raises:
-        InvalidInput: a command is empty, or no sequence of texts.
+        InvalidInput: a command is empty or no sequence of texts; or there may be several processes,
+            but nothing tells how many are needed.
 
     """
 
     def __init__(
         self,
-        commands: Mapping[str, Sequence[str]],
+        commands: Mapping[str, WorkerSpec | Sequence[str]],
         *,
         url: str,
         env: Mapping[str, str] | None = None,
         log_directory: Path | None = None,
         ready_timeout_s: float = 30.0,
-        stop_grace_s: float = 5.0,
+        stop_grace_s: float = 35.0,
+        backlog: Backlog | None = None,
+        backlog_interval_s: float = 1.0,
     ) -> None:
-        self._commands = {
-            check_name("agent_type", agent_type): _checked(agent_type, command)
-            for agent_type, command in commands.items()
-        }
-        self._env = {**os.environ, **(env or {}), "BY_CP_URL": url}
         self._log_directory = log_directory
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._ready_timeout_s = ready_timeout_s
-        self._stop_grace_s = stop_grace_s
-        self._children: dict[str, _Child] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._closed = False
+        self._backlog = backlog
+        self._backlog_interval_s = backlog_interval_s
+        self._reaper = Reaper()
+        terms = Terms(
+            env={**os.environ, **(env or {}), "BY_CP_URL": url},
+            reaper=self._reaper,
+            ready_timeout_s=ready_timeout_s,
+            stop_grace_s=stop_grace_s,
+        )
+        self._pools = {
+            agent_type: self._pool(agent_type, command, terms)
+            for agent_type, command in commands.items()
+        }
+
+    def _pool(self, agent_type: str, command: WorkerSpec | Sequence[str], terms: Terms) -> Pool:
+        check_name("agent_type", agent_type)
+        try:
+            spec = command if isinstance(command, WorkerSpec) else WorkerSpec(command=command)
+        except InvalidInput as error:
+            raise InvalidInput(f"agent type {agent_type!r}: {error}") from error
+        if self._backlog is None and spec.processes_max > max(1, spec.warm_min):
+            raise InvalidInput(
+                f"agent type {agent_type!r}: without a backlog nothing tells when more than one "
+                "process is needed; pass `backlog`, or raise warm_min to processes_max"
+            )
+        return Pool(agent_type, spec, terms, lambda: self._new_log(agent_type, spec))
 
     async def wakeup(self, request: WakeupRequest) -> WakeupDecision:
         """Start a worker of the agent type, unless one that was started is on its way."""
-        agent_type = request.target_agent_type
-        if agent_type not in self._commands:
-            return _decision(
+        pool = self._pools.get(request.target_agent_type)
+        if pool is None:
+            return decision(
                 request,
                 WakeupDecisionStatus.REJECTED,
-                f"no command is configured for agent type {agent_type!r}",
+                f"no command is configured for agent type {request.target_agent_type!r}",
             )
-        async with self._locks.setdefault(agent_type, asyncio.Lock()):
-            if self._closed:
-                return _decision(request, WakeupDecisionStatus.FAILED, "the manager is stopping")
-            child = self._children.get(agent_type)
-            if child is not None and child.lives and self._is_stuck(child):
-                await self._stop(child)
-            if child is None or not child.lives:
-                child = await self._start(agent_type)
-                self._children[agent_type] = child
-        reason = f"process {child.process.pid} is starting"
-        return _decision(request, WakeupDecisionStatus.STARTING, reason)
+        try:
+            child = await pool.wake(_key(request))
+        except PoolClosed:
+            return _stopping(request)
+        reason = f"process {child.group.pid} is starting"
+        return decision(request, WakeupDecisionStatus.STARTING, reason)
 
     async def watch(self, request: WakeupRequest) -> WakeupDecision:
-        """Wait until the process of the agent type has ended, and say how."""
-        child = self._children[request.target_agent_type]
-        await child.process.wait()
-        return _decision(request, WakeupDecisionStatus.FAILED, _obituary(child))
+        """Wait until the processes of the agent type have failed to bring a worker, and say how."""
+        pool = self._pools[request.target_agent_type]
+        try:
+            reason = await pool.watch(_key(request), request.timeout_ms / 1000)
+        except PoolClosed:
+            return _stopping(request)
+        return decision(request, WakeupDecisionStatus.FAILED, reason)
+
+    async def run(self) -> None:
+        """Keep the warm minimum running, and start more processes where there is a backlog."""
+        async with asyncio.TaskGroup() as tasks:
+            for pool in self._pools.values():
+                if pool.spec.warm_min:
+                    tasks.create_task(pool.keep_warm())
+                if self._backlog is not None and pool.spec.processes_max > 1:
+                    tasks.create_task(self._grow(pool, self._backlog))
 
     async def close(self) -> None:
         """End all processes: SIGTERM, then, to those that take too long, SIGKILL."""
-        self._closed = True
-        await asyncio.gather(*(self._stop(child) for child in self._children.values()))
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
+        try:
+            await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        finally:
+            self._reaper.close()
+            if self._temporary is not None:
+                self._temporary.cleanup()
+                self._temporary = None
 
     async def __aenter__(self) -> Self:
         """Enter a context that closes the provider at its end."""
@@ -139,96 +159,41 @@ class ProcessProvider:
         """Close the provider."""
         await self.close()
 
-    def _is_stuck(self, child: _Child) -> bool:
-        return time.monotonic() - child.started_s > self._ready_timeout_s
+    async def _grow(self, pool: Pool, backlog: Backlog) -> None:
+        """Start processes for what waits. None for an agent type that is asleep: that needs a wake.
 
-    async def _start(self, agent_type: str) -> _Child:
-        log = self._logs() / _file_name(agent_type)
-        with log.open("ab") as output:
-            log_from_bytes = output.tell()
-            process = await asyncio.create_subprocess_exec(
-                *dying_with_parent(self._commands[agent_type]),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**self._env, "BY_CP_AGENT_TYPE": agent_type},
-                start_new_session=True,
-            )
-        return _Child(process, time.monotonic(), log, log_from_bytes)
+        They become fewer by themselves, when they are idle.
+        """
 
-    def _logs(self) -> Path:
-        if self._log_directory is not None:
-            self._log_directory.mkdir(parents=True, exist_ok=True)
-            return self._log_directory
-        if self._temporary is None:
-            self._temporary = tempfile.TemporaryDirectory(
-                prefix="by-cp-workers-", ignore_cleanup_errors=True
-            )
-        return Path(self._temporary.name)
+        async def step() -> float:
+            if pool.living:
+                waiting = await backlog(pool.agent_type)
+                await pool.grow(math.ceil(waiting / pool.spec.backlog_per_process))
+            return self._backlog_interval_s
 
-    async def _stop(self, child: _Child) -> None:
-        if not child.lives:  # its pid may be another's by now
-            return
-        _signal(child, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._stop_grace_s):
-                await child.process.wait()
-        # To itself, if it is still there, and to what it may have left behind in its group.
-        _signal(child, signal.SIGKILL)
-        await child.process.wait()
+        await Patience("processes", log).repeat(step)
+
+    def _new_log(self, agent_type: str, spec: WorkerSpec) -> LogFile:
+        directory = self._log_directory
+        if directory is None:
+            if self._temporary is None:
+                self._temporary = tempfile.TemporaryDirectory(
+                    prefix="by-cp-workers-", ignore_cleanup_errors=True
+                )
+            directory = Path(self._temporary.name)
+        return LogFile(directory, _stem(agent_type), spec.log_bytes_max)
 
 
-def _checked(agent_type: str, command: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(command, str) or not command or not all(isinstance(p, str) for p in command):
-        raise InvalidInput(
-            f"the command of agent type {agent_type!r} must be a program and its arguments, "
-            f'as in ["by-cp", "worker"], not {command!r}'
-        )
-    return tuple(command)
+def _key(request: WakeupRequest) -> str:
+    """Return what tells one call from another."""
+    return request.epoch or request.execution_id
 
 
-def _decision(request: WakeupRequest, status: str, reason: str) -> WakeupDecision:
-    return WakeupDecision(
-        execution_id=request.execution_id,
-        target_agent_type=request.target_agent_type,
-        status=status,
-        region=request.region,
-        reason=reason,
-    )
+def _stopping(request: WakeupRequest) -> WakeupDecision:
+    return decision(request, WakeupDecisionStatus.FAILED, "the manager is stopping")
 
 
-def _file_name(agent_type: str) -> str:
-    """Return a name that no other agent type has, short enough for any file system."""
+def _stem(agent_type: str) -> str:
+    """Return a file name that no other agent type has, short enough for any file system."""
     digest = hashlib.sha256(agent_type.encode()).hexdigest()[:8]
-    return f"{quote(agent_type, safe='')[:100]}-{digest}.log"
-
-
-def _signal(child: _Child, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid, number)
-
-
-def _obituary(child: _Child) -> str:
-    code = child.process.returncode or 0
-    how = f"exited with code {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
-    tail = _tail(child)
-    return f"the worker process {how}" + (f"; its log ends: {tail}" if tail else "")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _tail(child: _Child) -> str:
-    try:
-        with child.log.open("rb") as log:
-            end = log.seek(0, os.SEEK_END)
-            log.seek(max(child.log_from_bytes, end - LOG_TAIL_BYTES))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-LOG_TAIL_LINES:])
+    return f"{quote(agent_type, safe='')[:100]}-{digest}"

@@ -7,36 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from by_cp.errors import InvalidInput
+from by_cp.limits import Limits
 from by_cp.log.contract import Store
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.providers.process import ProcessProvider
-from by_cp.wire import WakeupDecision, WakeupRequest
+from by_cp.manager.providers.spec import WorkerSpec
 from tests.asking import ask, state
+from tests.manager.providers.starting import SLEEPER, pid_in, script, wake_of
 from tests.processes import runs
 from tests.waiting import until
 
 Make = Callable[..., ProcessProvider]
-
-
-def script(source: str) -> list[str]:
-    """A command that runs Python source."""
-    return [sys.executable, "-c", source]
-
-
-SLEEPER = script("import time; print('up', flush=True); time.sleep(600)")
-
-
-def wake_of(agent_type: str) -> WakeupRequest:
-    """A request to wake an agent type."""
-    return WakeupRequest(
-        "exec-1", agent_type, "s", "t", "m", "client", "WAKE_AND_QUEUE", timeout_ms=30_000
-    )
 
 
 @pytest.fixture
@@ -44,18 +32,13 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
     """Makes providers that are closed at the end."""
     made: list[ProcessProvider] = []
 
-    def make_one(**commands: list[str]) -> ProcessProvider:
+    def make_one(**commands: WorkerSpec | Sequence[str]) -> ProcessProvider:
         made.append(ProcessProvider(commands, url="redis://x", log_directory=tmp_path))
         return made[-1]
 
     yield make_one
     for provider in made:
         await provider.close()
-
-
-def pid_in(decision: WakeupDecision) -> int:
-    """The process that a decision names."""
-    return int(decision.reason.split()[1])
 
 
 async def test_an_unknown_agent_type_is_rejected(make: Make) -> None:
@@ -83,7 +66,17 @@ async def test_a_dead_process_is_started_again(make: Make) -> None:
     assert pid_in(await provider.wakeup(wake_of("a"))) != first
 
 
-async def test_a_stuck_process_is_replaced(tmp_path: Path) -> None:
+async def test_a_process_that_ended_but_not_for_this_wake_is_forgiven(make: Make) -> None:
+    """A wake that met a worker on its way out gets another one; if that fails, the wake has."""
+    provider = make(a=script("import time; time.sleep(0.05); raise SystemExit(3)"))
+    first = pid_in(await provider.wakeup(wake_of("a")))
+    late = wake_of("a", epoch="18-0")
+    assert pid_in(await provider.wakeup(late)) == first
+    assert (await provider.watch(late)).reason == "the worker process exited with code 3"
+    assert not runs(first)
+
+
+async def test_a_stuck_process_is_replaced_by_a_later_wake(tmp_path: Path) -> None:
     """A process that never brought a worker online does not block its agent type for ever."""
     provider = ProcessProvider(
         {"a": SLEEPER}, url="redis://x", log_directory=tmp_path, ready_timeout_s=0
@@ -92,6 +85,33 @@ async def test_a_stuck_process_is_replaced(tmp_path: Path) -> None:
         first = pid_in(await provider.wakeup(wake_of("a")))
         assert pid_in(await provider.wakeup(wake_of("a"))) != first
         assert not runs(first)
+
+
+async def test_a_stuck_process_is_replaced_within_a_long_wake(tmp_path: Path) -> None:
+    """A wake with an hour's time does not spend it on a process that hangs."""
+    provider = ProcessProvider(
+        {"a": SLEEPER}, url="redis://x", log_directory=tmp_path, ready_timeout_s=0.05
+    )
+    async with provider:
+        first = pid_in(await provider.wakeup(wake_of("a", timeout_ms=3_600_000)))
+        watching = asyncio.create_task(provider.watch(wake_of("a", timeout_ms=3_600_000)))
+        await until(lambda: not runs(first))
+        watching.cancel()
+
+
+async def test_a_process_whose_worker_came_online_is_not_stuck(tmp_path: Path) -> None:
+    """The wake ended long before its time, so the worker is there: the next wake keeps it."""
+    provider = ProcessProvider(
+        {"a": SLEEPER}, url="redis://x", log_directory=tmp_path, ready_timeout_s=0.05
+    )
+    async with provider:
+        first = pid_in(await provider.wakeup(wake_of("a")))
+        watching = asyncio.create_task(provider.watch(wake_of("a")))
+        await asyncio.sleep(0)
+        watching.cancel()
+        began_s = asyncio.get_running_loop().time()
+        await until(lambda: asyncio.get_running_loop().time() > began_s + 0.06)
+        assert pid_in(await provider.wakeup(wake_of("a"))) == first
 
 
 async def test_the_worker_finds_its_url_and_agent_type(make: Make, tmp_path: Path) -> None:
@@ -124,6 +144,55 @@ async def test_a_program_that_is_not_there_is_an_early_end(make: Make) -> None:
     except FileNotFoundError as error:  # where there is no stub: the controller tells it
         reason = str(error)
     assert "/no/such/program" in reason
+
+
+async def test_the_spec_of_a_worker_reaches_it(make: Make, tmp_path: Path) -> None:
+    """Environment, directory and limits are what its spec says; and when to end if it is idle."""
+    show = """
+import os, resource
+print(os.environ["COLOUR"], os.environ["BY_CP_IDLE_EXIT_S"], os.getcwd())
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    provider = make(
+        a=WorkerSpec(
+            command=script(show),
+            env={"COLOUR": "blue"},
+            directory=directory,
+            limits=Limits(open_files=99),
+            idle_exit_s=90,
+        )
+    )
+    await provider.wakeup(wake_of("a"))
+    reason = (await provider.watch(wake_of("a"))).reason
+    assert reason.endswith(f"its log ends: blue 90 {directory} | 99")
+
+
+async def test_a_worker_over_its_cpu_time_is_ended(make: Make) -> None:
+    """The kernel does it, and the wake says so."""
+    provider = make(
+        a=WorkerSpec(command=script("while True: pass"), limits=Limits(cpu_s=1)),
+    )
+    await provider.wakeup(wake_of("a"))
+    decision = await provider.watch(wake_of("a"))
+    assert decision.reason == "the worker process was ended by SIGXCPU"
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"processes_max": 0}, "processes_max 0"),
+        ({"warm_min": 2}, "warm_min 2 is not between 0 and 1"),
+        ({"idle_exit_s": 0}, "idle_exit_s must be over 0"),
+        ({"log_bytes_max": 1}, "log_bytes_max 1 is not between 65536"),
+        ({"processes_max": 2}, "without a backlog nothing tells"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused(spec: dict[str, Any], problem: str) -> None:
+    """When the provider is made, where somebody reads it."""
+    with pytest.raises(InvalidInput, match=problem):
+        ProcessProvider({"a": WorkerSpec(command=SLEEPER, **spec)}, url="redis://x")
 
 
 @pytest.mark.parametrize("command", ["by-cp worker", [], [1]])
@@ -162,7 +231,7 @@ async def test_processes_die_with_a_killed_manager(tmp_path: Path) -> None:
     source = """
 import asyncio
 from by_cp.manager.providers.process import ProcessProvider
-from tests.manager.test_process_provider import SLEEPER, wake_of
+from tests.manager.providers.starting import SLEEPER, wake_of
 
 async def main():
     provider = ProcessProvider({"a": SLEEPER}, url="redis://x")

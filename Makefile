@@ -8,7 +8,10 @@ BIN := .venv/bin
 WORKERS := $(if $(BY_CP_TEST_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test lint types contracts fix clean venv
+.PHONY: help demo bench test interop lint types contracts fix clean venv
+
+# Whether `make test` fails (must) or says so (if-possible) where by-framework cannot be installed.
+INTEROP := if-possible
 
 help: ## List the tasks (this)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +21,10 @@ demo: venv ## Show by-cp at work, on a server of its own; Ctrl-C ends it
 
 test: lint types contracts ## Check everything, then run the tests (PYTEST_ARGS='-k name' for some)
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,@.ci/interop $(INTEROP))
+
+interop: ## Run the tests against a real by-framework (needs Python 3.12)
+	@.ci/interop must $(PYTEST_ARGS)
 
 lint: venv ## Check style and format with Ruff
 	$(BIN)/ruff check
@@ -31,13 +38,14 @@ contracts: venv ## Check who imports whom with import-linter
 
 bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/sends.py
+	$(BIN)/python benchmarks/reading.py
 
 fix: venv ## Let Ruff mend and format what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean: ## Remove everything that the tasks have made
-	rm -rf .venv .venv.lock build dist
+	rm -rf .venv .venv.lock .interop-venv .interop-venv.lock build dist
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find by_cp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -25,7 +24,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from by_cp.adapters import store_of
 from by_cp.client import GatewayClient
 from by_cp.embedded import EmbeddedServer
-from by_cp.errors import InvalidInput, LoginRefused, ServerUnreachable
+from by_cp.errors import LoginRefused, ServerUnreachable
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import Entry
 from by_cp.log.redis.store import RedisStore
@@ -35,7 +34,8 @@ from by_cp.manager.manager import Manager
 from by_cp.manager.provider import WakeupProvider
 from by_cp.patience import Patience, heeding
 from by_cp.router import AvailabilityRouter
-from by_cp.urls import URL_DEFAULT, without_password
+from by_cp.urls import check_url as check_parts
+from by_cp.urls import invalid_url, without_password
 from by_cp.worker import Handler, Worker
 
 SOCKET_TIMEOUT_S = 10.0
@@ -177,7 +177,7 @@ def check_url(url: str) -> None:
 
 def _pool(url: str) -> BlockingConnectionPool:
     try:
-        _check(url)
+        check_parts(url)
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS_MAX,
@@ -188,21 +188,8 @@ def _pool(url: str) -> BlockingConnectionPool:
         )
         pool.make_connection()  # with the URL's own settings, which are checked only now
     except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            f"{without_password(url)!r} is no URL of a server, such as {URL_DEFAULT}, "
-            f"rediss://… or unix:///path ({error})"
-        ) from error
+        raise invalid_url(url, error) from error
     return pool
-
-
-def _check(url: str) -> None:
-    """Refuse what redis-py would take for something else, in silence."""
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    if parts.scheme in ("redis", "rediss") and database and not database.isdigit():
-        raise ValueError(f"the database must be a number, not {database!r}")
-    if parts.port == 0:
-        raise ValueError("the port must not be 0")
 
 
 async def _greet(client: Redis, url: str) -> None:

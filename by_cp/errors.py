@@ -127,3 +127,7 @@ class LoginRefused(ServerUnreachable):
 
 class ServerUnsupported(ServerError):
     """The server is too old (Redis >= 7.0 or Valkey >= 8 is needed) or forbids functions."""
+
+
+class InteropUnavailable(ByCpError):
+    """by-framework cannot be switched: not installed, or a release that by-cp does not know."""

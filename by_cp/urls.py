@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from by_cp.errors import InvalidInput
+
 URL_DEFAULT: Final = "redis://localhost:6379/0"
 URL_VARIABLE: Final = "BY_CP_URL"
 """Environment variable with the server's URL, for those who are given none."""
@@ -27,3 +29,26 @@ def without_password(url: str) -> str:
     except ValueError:  # no URL; what stands before an @ may be a password all the same
         _, at, after = url.rpartition("@")
         return f"***@{after}" if at else url
+
+
+def check_url(url: str) -> None:
+    """Refuse what redis-py would take for something else, in silence.
+
+    Raises:
+        ValueError: the database is no number, or the port is 0.
+
+    """
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and database and not database.isdigit():
+        raise ValueError(f"the database must be a number, not {database!r}")
+    if parts.port == 0:
+        raise ValueError("the port must not be 0")
+
+
+def invalid_url(url: str, error: Exception) -> InvalidInput:
+    """Return the error for what is no URL of a server."""
+    return InvalidInput(
+        f"{without_password(url)!r} is no URL of a server, such as {URL_DEFAULT}, "
+        f"rediss://… or unix:///path ({error})"
+    )

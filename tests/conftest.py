@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pytest
@@ -22,6 +23,14 @@ from by_cp.embedded import EmbeddedServer
 # On a busy machine the time that one example takes says nothing.
 settings.register_profile("by-cp", deadline=None)
 settings.load_profile("by-cp")
+
+# They need by-framework, and it a newer Python than by-cp does.
+collect_ignore = [] if find_spec("by_framework") else ["interop"]
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is not collected."""
+    return [f"tests/{left_out}: see `make {left_out}`" for left_out in collect_ignore]
 
 
 @pytest.fixture(scope="session")

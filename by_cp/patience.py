@@ -53,6 +53,7 @@ class Patience:
 
     Attributes:
         failures: how often in a row it failed, up to now.
+        server_away: whether its last step failed because of the server.
         succeeded_s: when it last succeeded; None if it never did.
         due_s: when its next step is due. A loop that fails and tries again is on time; one that is
             stuck is late, and later and later.
@@ -67,6 +68,7 @@ class Patience:
     ) -> None:
         self.what = what
         self.failures = 0
+        self.server_away = False
         self.succeeded_s: float | None = None
         self.due_s = clock()
         self._log = logs.named(logger.name)
@@ -106,7 +108,8 @@ class Patience:
     async def pause_after(self, error: Exception) -> None:
         """Pause, longer after each failure in a row; the first one is logged."""
         self.failures += 1
-        if not isinstance(error, ServerError):
+        self.server_away = isinstance(error, ServerError)
+        if not self.server_away:
             self._log.error("loop_failed", loop=self.what, exc_info=error)
         elif self.failures == 1:
             self._log.warning("server_away", loop=self.what, error=str(error))
@@ -120,3 +123,4 @@ class Patience:
         if self.failures:
             self._log.info("recovered", loop=self.what, failures=self.failures)
         self.failures = 0
+        self.server_away = False

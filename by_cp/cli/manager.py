@@ -17,6 +17,7 @@ from by_cp.cli.settings_shown import show
 from by_cp.control_plane import check_url
 from by_cp.errors import InvalidInput
 from by_cp.manager.config import Setting, Settings, settings_of
+from by_cp.manager.health_server import check_installed
 from by_cp.manager.loading import load
 from by_cp.manager.wiring import provider_of
 
@@ -75,6 +76,8 @@ def manager(
         workers=dict(map(_command, worker or ())),
     )
     check_url(loaded.settings.url)
+    if loaded.settings.health_port is not None:
+        check_installed()
     provider = provider_of(loaded.settings)
     if check:
         show(loaded)

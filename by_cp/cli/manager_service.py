@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from by_cp import logs
 from by_cp.control_plane import ControlPlane
 from by_cp.manager.config import Settings
+from by_cp.manager.health import Health
+from by_cp.manager.health_server import served
 from by_cp.manager.manager import Manager
 from by_cp.manager.providers.process import ProcessProvider
 from by_cp.patience import Patience
@@ -23,6 +25,8 @@ class ManagerService:
         self._provider = provider
         self._starting = asyncio.Timeout(None)
         self._manager: Manager | None = None
+        self._connection = Patience("connection", log)
+        self._health = Health(self._connection)
 
     async def run(self) -> None:
         """Run until stopped, or cancelled. A server that is away is waited for."""
@@ -47,14 +51,19 @@ class ManagerService:
         settings = self._settings
         if not settings.agents:
             log.warning("no_agents", hint="every wake is rejected; see --config and --worker")
+        if settings.health_port is not None:
+            health = served(self._health, settings.health_host, settings.health_port)
+            port = await stack.enter_async_context(health)
+            log.info("health_served", host=settings.health_host, port=port)
         await stack.enter_async_context(self._provider)
-        patience = Patience("connection", log)
-        connection = ControlPlane.connect(settings.url, patience=patience)
+        connection = ControlPlane.connect(settings.url, patience=self._connection)
         plane = await stack.enter_async_context(connection)
-        return plane.manager(
+        manager = plane.manager(
             self._provider,
             wakes_max=settings.wakes_max,
             attempts_max=settings.attempts_max,
             gate_interval_s=settings.gate_interval_s,
             sweep_interval_s=settings.sweep_interval_s,
         )
+        self._health.manager = manager
+        return manager

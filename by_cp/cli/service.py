@@ -1,6 +1,7 @@
 """How a service ends: the first signal asks it to stop in order, the second stops it at once.
 
-Exit codes: 0 after SIGTERM; 130 after Ctrl-C; 143 if a second SIGTERM cut the stop short.
+Exit codes: 0 after SIGTERM; 130 after Ctrl-C; 143 if a second SIGTERM cut the stop short; 1 after
+an error.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import signal
 from typing import Protocol
 
 from by_cp import logs
+from by_cp.errors import ByCpError
 
 log = logs.named("by_cp.service")
 
@@ -52,4 +54,9 @@ async def _served(service: Service) -> int:
         if len(received) < 2:  # noqa: PLR2004 - somebody else's
             raise
         return 128 + received[1]
+    except ByCpError:  # it could not start; whoever called says so
+        raise
+    except Exception:
+        log.exception("crashed")
+        return 1
     return 0 if received[:1] != [signal.SIGINT] else 128 + signal.SIGINT

@@ -48,6 +48,24 @@ class Manager:
         self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
         self._stopping = asyncio.Event()
 
+    @property
+    def loops(self) -> tuple[Patience, ...]:
+        """How each of the loops fares."""
+        return tuple(
+            part._patience  # noqa: SLF001 - of its own parts
+            for part in (self.controller, self.gate, self.sweeper)
+        )
+
+    @property
+    def wakes_in_flight(self) -> int:
+        """How many wakes it has taken and not finished."""
+        return len(self.controller._running)  # noqa: SLF001 - of its own part
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     async def run(self) -> None:
         """Manage until stopped or cancelled. What is unfinished then is another manager's."""
         log.info("manager_started", controller=self.controller.consumer)

@@ -19,7 +19,7 @@ from by_cp.errors import InvalidInput
 from by_cp.manager.config import Setting, Settings, settings_of
 from by_cp.manager.health_server import check_installed
 from by_cp.manager.loading import load
-from by_cp.manager.wiring import provider_of
+from by_cp.manager.wiring import check_agents
 
 
 def _flag_of(setting: Setting) -> tuple[str, Any, None]:
@@ -78,12 +78,12 @@ def manager(
     check_url(loaded.settings.url)
     if loaded.settings.health_port is not None:
         check_installed()
-    provider = provider_of(loaded.settings)
+    check_agents(loaded)
     if check:
         show(loaded)
         return 0
     write_logs(loaded.settings.log_format, loaded.settings.log_level)
-    return serve(ManagerService(loaded.settings, provider))
+    return serve(ManagerService(loaded.settings))
 
 
 def _command(text: str) -> tuple[str, list[str]]:

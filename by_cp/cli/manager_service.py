@@ -11,7 +11,8 @@ from by_cp.manager.config import Settings
 from by_cp.manager.health import Health
 from by_cp.manager.health_server import served
 from by_cp.manager.manager import Manager
-from by_cp.manager.providers.process import ProcessProvider
+from by_cp.manager.providers.backlog import held_in
+from by_cp.manager.wiring import provider_of
 from by_cp.patience import Patience
 
 log = logs.named("by_cp.manager")
@@ -20,9 +21,8 @@ log = logs.named("by_cp.manager")
 class ManagerService:
     """Runs a manager as its settings say."""
 
-    def __init__(self, settings: Settings, provider: ProcessProvider) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._provider = provider
         self._starting = asyncio.Timeout(None)
         self._manager: Manager | None = None
         self._connection = Patience("connection", log)
@@ -55,11 +55,12 @@ class ManagerService:
             health = served(self._health, settings.health_host, settings.health_port)
             port = await stack.enter_async_context(health)
             log.info("health_served", host=settings.health_host, port=port)
-        await stack.enter_async_context(self._provider)
         connection = ControlPlane.connect(settings.url, patience=self._connection)
         plane = await stack.enter_async_context(connection)
+        provider = provider_of(settings, held_in(plane.store))
+        await stack.enter_async_context(provider)
         manager = plane.manager(
-            self._provider,
+            provider,
             wakes_max=settings.wakes_max,
             attempts_max=settings.attempts_max,
             gate_interval_s=settings.gate_interval_s,

@@ -19,6 +19,7 @@ Text = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Interval = Annotated[float, Meta(ge=0.01, le=3_600)]
 Count = Annotated[int, Meta(ge=1)]
+Count0 = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
@@ -31,6 +32,45 @@ class ProcessAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         list[Text],
         Meta(min_length=1, description="The worker's program and its arguments, a list of texts."),
     ]
+    processes_max: Annotated[
+        Count, Meta(description="At most so many processes run at once, in each manager.")
+    ] = 1
+    warm_min: Annotated[
+        Count0, Meta(description="So many run all the time, whether there is work or not.")
+    ] = 0
+    backlog_per_process: Annotated[
+        Count,
+        Meta(
+            description="One process, up to `processes_max`, for each so many commands that wait."
+        ),
+    ] = 16
+    idle_exit_s: Annotated[
+        Seconds | None,
+        Meta(
+            description="A worker that had no work for so many seconds ends; not the warm ones. "
+            "`by-cp worker` does that by itself, told by $BY_CP_IDLE_EXIT_S."
+        ),
+    ] = None
+    env: Annotated[
+        dict[str, str],
+        Meta(description="More environment for the workers. `--check` shows the names only."),
+    ] = {}
+    directory: Annotated[
+        Text | None, Meta(description="Where the workers run; by default where the manager does.")
+    ] = None
+    memory_mib: Annotated[
+        Count | None,
+        Meta(description="So much memory a process may allocate, in MiB; more fails."),
+    ] = None
+    cpu_s: Annotated[
+        Count | None, Meta(description="So much CPU time it may use in its life, in seconds.")
+    ] = None
+    open_files: Annotated[
+        Count | None, Meta(description="So many files and sockets it may have open.")
+    ] = None
+    log_mib: Annotated[
+        Count, Meta(description="So large grows a log file, in MiB; the one before it is kept.")
+    ] = 10
 
 
 Agent: TypeAlias = ProcessAgent
@@ -89,6 +129,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "one it is removed when the manager stops."
         ),
     ] = None
+    worker_ready_timeout_s: Annotated[
+        Seconds,
+        Meta(
+            description="A worker process that brought no worker online for so long, in seconds, "
+            "while one was awaited, is replaced."
+        ),
+    ] = 30.0
+    worker_stop_grace_s: Annotated[
+        Seconds,
+        Meta(
+            description="So long may a worker process finish what it handles after SIGTERM, in "
+            "seconds; then it is killed."
+        ),
+    ] = 35.0
     agents: dict[Text, Agent] = {}
 
 
@@ -110,5 +164,7 @@ def settings_of(struct: type[Struct]) -> list[Setting]:
         described = [m.description for m in get_args(hints[field.name])[1:] if isinstance(m, Meta)]
         if any(described):
             [text] = filter(None, described)
-            found.append(Setting(field.name, hints[field.name], field.default, text))
+            makes = field.default_factory
+            default = field.default if makes is msgspec.NODEFAULT else makes()
+            found.append(Setting(field.name, hints[field.name], default, text))
     return found

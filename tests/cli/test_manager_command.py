@@ -23,7 +23,10 @@ wakes_max = 3
 [agents."a b"]
 provider = "process"
 command = ["run", "it's \\"quoted\\"", "\\\\ \\u007f"]
+env.TOKEN = "sesame"
 """
+
+AGENT = '[agents.a]\nprovider = "process"\ncommand = ["a"]\n'
 
 
 def manager(*flags: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +70,9 @@ def test_check_prints_the_effective_settings(tmp_path: Path) -> None:
     assert "attempts_max = 3  # default" in text
     assert "# health_port =  # default" in text
     shown: dict[str, Any] = tomllib.loads(text)
-    assert shown["agents"] == tomllib.loads(FILE)["agents"]
+    given = tomllib.loads(FILE)["agents"]["a b"]
+    assert shown["agents"]["a b"] == {**shown["agents"]["a b"], **given, "env": {"TOKEN": "***"}}
+    assert "sesame" not in text
     again = manager("--check", "--config", in_file(tmp_path, text)).stdout
     assert tomllib.loads(again) == shown
 
@@ -77,6 +82,7 @@ def test_check_prints_the_effective_settings(tmp_path: Path) -> None:
     [
         ((), "wake_max = 3", "wake_max is no setting; is wakes_max meant?"),
         ((), 'url = "nonsense"', "'nonsense' is no URL of a server"),
+        ((), AGENT + "warm_min = 2", "by-cp.toml: agents.a: warm_min 2 is not between 0 and 1"),
         (("--wakes-max", "0"), "", "--wakes-max: expected a whole number >= 1, not 0"),
         (("--worker", "a=b 'c"), "", '--worker "a=b \'c" cannot be read: No closing quotation'),
     ],

@@ -1,9 +1,9 @@
 """by-framework's documents, as Python and as JSON.
 
 Names, fields and defaults are by-framework's (release 0.2.1), so that changing an import is enough.
-Readers are as lenient as its other ports need: unknown keys are ignored, `tenant_id` is a user
-code, numbers may come as strings. Writers never write null for an object, a list or an int
-(`retry_after_ms` excepted): its readers crash on that.
+Readers are as lenient as its ports need, the older and the other ones: unknown keys are ignored,
+`tenant_id` is a user code, numbers and objects may come as texts. Writers never write null for an
+object, a list or an int (`retry_after_ms` excepted): its readers crash on that.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class _Document:
         """
         try:
             data = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidInput(f"no {cls.__name__}: {error}") from error
         if not isinstance(data, dict):
             raise InvalidInput(f"no {cls.__name__}: not a JSON object")
@@ -163,58 +163,67 @@ class WakeupDecision(_Document):
     reason: str = ""
 
 
-def _text(key: str, *others: str, default: str = "") -> Any:
+def _said(data: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    """Return the first that is there, and neither null nor an empty text; else None."""
+    return next((data[key] for key in keys if data.get(key) not in (None, "")), None)
+
+
+def _text(*keys: str, default: str = "") -> Any:
     def read(data: dict[str, Any]) -> str:
-        found = next((data[k] for k in (key, *others) if data.get(k) not in (None, "")), default)
+        found = _said(data, keys)
         if isinstance(found, (dict, list)):
-            raise TypeError(f"{key} must be a text")
-        return str(found)
+            raise TypeError(f"{keys[0]} must be a text")
+        return default if found is None else str(found)
 
     return read
 
 
-def _int(key: str, default: int) -> Any:
+def _int(*keys: str, default: int) -> Any:
     def read(data: dict[str, Any]) -> int:
-        value = data.get(key)
-        return default if value is None else int(value)
+        found = _said(data, keys)
+        return default if found is None else int(found)
 
     return read
 
 
 def _object(key: str) -> Any:
     def read(data: dict[str, Any]) -> dict[str, Any]:
-        value = data.get(key)
-        if value is not None and not isinstance(value, dict):
+        found = _said(data, (key,))
+        if isinstance(found, str):
+            found = msgspec.json.decode(found)
+        if found is not None and not isinstance(found, dict):
             raise TypeError(f"{key} must be an object")
-        return value or {}
+        return found or {}
 
     return read
 
 
 def _texts(key: str) -> Any:
     def read(data: dict[str, Any]) -> list[str]:
-        value = data.get(key)
-        if value is not None and not isinstance(value, (list, tuple)):
+        found = _said(data, (key,))
+        if isinstance(found, str):
+            found = [item.strip() for item in found.split(",")]
+        if found is not None and not isinstance(found, (list, tuple)):
             raise TypeError(f"{key} must be a list")
-        return [str(item) for item in value or ()]
+        return [str(item) for item in found or ()]
 
     return read
 
 
 def _retry_after(data: dict[str, Any]) -> int | None:
-    value = data.get("retry_after_ms")
-    return None if value is None else int(value)
+    found = _said(data, ("retry_after_ms",))
+    return None if found is None else int(found)
 
 
 _COMMON = {
     "execution_id": _text("execution_id"),
-    "target_agent_type": _text("target_agent_type"),
+    "target_agent_type": _text("target_agent_type", "agent_type"),
     "session_id": _text("session_id"),
     "trace_id": _text("trace_id"),
     "message_id": _text("message_id"),
     "user_code": _text("user_code", "tenant_id"),
     "region": _text("region"),
-    "priority": _int("priority", 0),
+    "priority": _int("priority", default=0),
     "metadata": _object("metadata"),
     "command_payload": _object("command_payload"),
 }
@@ -223,14 +232,14 @@ _READERS: dict[type, dict[str, Any]] = {
     | {
         "source": _text("source"),
         "policy": _text("policy", default=RoutePolicy.FAIL_FAST),
-        "timeout_ms": _int("timeout_ms", 30_000),
+        "timeout_ms": _int("timeout_ms", "ttl_ms", default=30_000),
         "epoch": _text("epoch"),
-        "attempt": _int("attempt", 1),
+        "attempt": _int("attempt", default=1),
     },
     PendingDelivery: _COMMON | {"delivery_stream": _text("delivery_stream")},
     WakeupDecision: {
         "execution_id": _text("execution_id"),
-        "target_agent_type": _text("target_agent_type"),
+        "target_agent_type": _text("target_agent_type", "agent_type"),
         "status": _text("status", default=WakeupDecisionStatus.FAILED),
         "selected_agent_type": _text("selected_agent_type"),
         "worker_ids": _texts("worker_ids"),

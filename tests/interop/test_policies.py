@@ -24,7 +24,7 @@ from tests.interop.ways import ACCEPTED, Send, Told
 PENDING = RedisKeys.control_plane_delivery_pending_stream()
 
 
-async def entries(redis: Redis, stream: str) -> Any:
+async def entries(redis: Redis, stream: str | bytes) -> Any:
     """What stands in a stream."""
     return await redis.xrange(stream)
 

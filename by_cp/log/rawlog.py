@@ -14,15 +14,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from by_cp.errors import ByCpError, CorruptEvent
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import Event
-from by_cp.statemachine.position import BEGINNING, Position
+from by_cp.statemachine.position import BEGINNING, Position, split
 
 Page = list[tuple[Position, bytes]]
 """Entries in the order of the log: each its position, and its event as it was encoded."""
+
+SEQUENCE_MAX = 2**64 - 1
+"""Of a position's second part."""
 
 PAGE = 2_000
 """Entries of a page, at most. Longer pages are read no faster, and decoded more slowly: what a page
@@ -79,8 +82,28 @@ class Pages(Protocol):
         ...
 
 
+class Hold(NamedTuple):
+    """Why entries must stay on the server."""
+
+    position: Position
+    """The first that must stay; all that follow it stay with it."""
+    reason: str
+
+
 class RawLog(Pages, Protocol):
     """A server's log, below its events. Not for several threads at once."""
+
+    def continued(
+        self, after: Position, until: Position | None = None, count: int = PAGE
+    ) -> Iterator[Page]:
+        """Give the pages after an entry, as `pages` does, but only if that entry is still there.
+
+        Raises:
+            LogTrimmed: it is not.
+            ServerError: the server is away, or refuses.
+
+        """
+        ...
 
     def bounds(self) -> Bounds | None:
         """Return what the log spans; None when there is none."""
@@ -90,14 +113,54 @@ class RawLog(Pages, Protocol):
         """Return one entry; None when it is not there."""
         ...
 
-    def continued(self, after: Position, count: int = PAGE) -> Iterator[Page]:
-        """Give the pages after an entry, as `pages` does, but only if that entry is still there.
+    def now_ms(self) -> int:
+        """Return the time on the server's clock, in ms since 1970."""
+        ...
+
+    def consumers(self) -> list[Hold]:
+        """Return, for each consumer of the log, what it has not read or not acknowledged yet."""
+        ...
+
+    def heads_needing(self, execution_ids: Sequence[str]) -> dict[str, str]:
+        """Return those executions whose head still needs the log's entries, and why."""
+        ...
+
+    def trim(self, before: Position) -> int:
+        """Remove all entries before a position, and return how many those were."""
+        ...
+
+    def staging(self) -> Self:
+        """Return the log in the making, which a restore fills and `adopt` makes the log."""
+        ...
+
+    def put(self, page: Page) -> None:
+        """Append entries at the positions that they have.
 
         Raises:
-            LogTrimmed: it is not.
+            ServerError: one of them is not behind all that is there.
 
         """
         ...
+
+    def adopt(self, staging: Self, added: int) -> bool:
+        """Make a log in the making, which had so many entries, the log; False if there is one."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+def following(position: Position) -> Position:
+    """Return the position right behind another: no entry can come between."""
+    milliseconds, sequence = split(position)
+    return f"{milliseconds}-{sequence + 1}"
+
+
+def preceding(position: Position) -> Position:
+    """Return the position right before another: no entry can come between."""
+    milliseconds, sequence = split(position)
+    return f"{milliseconds}-{sequence - 1}" if sequence else f"{milliseconds - 1}-{SEQUENCE_MAX}"
 
 
 def decoded(pages: Iterable[Page]) -> Iterator[list[tuple[Position, Event]]]:

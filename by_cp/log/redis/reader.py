@@ -46,8 +46,12 @@ _FIELD = b"e"
 """The one field of an entry."""
 
 
-def connection_pool(url: str) -> ConnectionPool:
-    """Return a pool for a server, none of whose connections is made yet.
+def connection_pool(url: str, *, retry: Retry | None = None) -> ConnectionPool:
+    """Return a pool for a server, of bytes, none of whose connections is made yet.
+
+    Args:
+        url: the server's.
+        retry: what its connections do when they break; by default nothing.
 
     Raises:
         InvalidInput: the URL is none.
@@ -57,13 +61,13 @@ def connection_pool(url: str) -> ConnectionPool:
         check_url(url)
         pool = ConnectionPool.from_url(
             url,
-            # RESP3 has nothing for us here, and greets with a command that ACLs may forbid.
-            protocol=2,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_read_size=READ_BYTES,
-            retry=Retry(NoBackoff(), 0),  # `_receive` does that
+            retry=retry or Retry(NoBackoff(), 0),
         )
+        # Whatever the URL says. RESP3 greets with a command that ACLs may forbid.
+        pool.connection_kwargs.update(decode_responses=False, protocol=2)
         pool.make_connection()  # with the URL's own settings, which are checked only now
     except (ValueError, TypeError, AttributeError) as error:
         raise invalid_url(url, error) from error
@@ -82,9 +86,9 @@ class LogReader:
     """
 
     def __init__(self, url: str, *, key: str | None = None) -> None:
+        self.key = RedisKeys.log() if key is None else key
         self._shown = without_password(url)
         self._pool = connection_pool(url)
-        self._key = RedisKeys.log() if key is None else key
 
     def pages(
         self, after: Position = BEGINNING, until: Position | None = None, count: int = PAGE
@@ -101,9 +105,11 @@ class LogReader:
 
         """
         start = "-" if after == BEGINNING else f"({after}"
-        return self._pages(_Cursor(self._key, start, until or "+", count))
+        return self._pages(_Cursor(self.key, start, until or "+", count))
 
-    def continued(self, after: Position, count: int = PAGE) -> Iterator[Page]:
+    def continued(
+        self, after: Position, until: Position | None = None, count: int = PAGE
+    ) -> Iterator[Page]:
         """Give the pages after an entry, but only if that entry is still there.
 
         Raises:
@@ -112,10 +118,11 @@ class LogReader:
             ServerError: the server is away, or refuses.
 
         """
-        return self._pages(_Cursor(self._key, after, "+", count, anchor=after))
+        return self._pages(_Cursor(self.key, after, until or "+", count, anchor=after))
 
     def _pages(self, cursor: _Cursor) -> Iterator[Page]:
-        connection = self._pool.make_connection()
+        # Not one of the pool's, which gives out only so many in its life, closed or not.
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             asked = False
             while not cursor.done:

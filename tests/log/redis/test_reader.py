@@ -93,7 +93,7 @@ def test_reading_on_insists_on_the_entry_that_was_last(client: Redis, url: str) 
     """A log that no longer has it may have lost what followed."""
     entries = append(client, 20)
     log = LogReader(url)
-    assert [e for page in log.continued(entries[4][0], 3) for e in page] == entries[5:]
+    assert [e for page in log.continued(entries[4][0], count=3) for e in page] == entries[5:]
     assert list(log.continued(entries[-1][0])) == []
     client.xtrim(RedisKeys.log(), minid=entries[5][0], approximate=False)
     with pytest.raises(LogTrimmed, match=entries[4][0]):
@@ -130,6 +130,13 @@ async def test_who_has_read_enough_leaves_no_connection(client: Redis, url: str)
     assert len(client.client_list()) == before + 1
     pages.close()  # type: ignore[attr-defined]  # it is a generator
     await until(lambda: len(client.client_list()) == before)
+
+
+def test_a_reader_reads_as_often_as_one_likes(client: Redis, url: str) -> None:
+    """Each time has a connection of its own, and none is left."""
+    entries = append(client, 3)
+    log = LogReader(url)
+    assert all(all_of(log) == entries for _ in range(300))
 
 
 def test_a_key_that_is_no_stream_is_a_clear_error(client: Redis, url: str) -> None:

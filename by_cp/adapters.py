@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from by_cp.log.contract import Store
+    from by_cp.log.rawlog import RawLog
 
 RedisOrStore: TypeAlias = "Redis | Store"
 """What users pass: a client of `redis.asyncio`, or a store."""
@@ -53,6 +54,21 @@ def store_of(redis_or_store: RedisOrStore) -> Store:
         store = RedisStore(redis_or_store)
         setattr(redis_or_store, _STORE_OF_CLIENT, store)
     return store
+
+
+def raw_log_at(url: str) -> RawLog:
+    """Return the log of a server, below its events; whoever asked closes it.
+
+    Args:
+        url: `redis://user:password@host:port/db`, `rediss://…` with TLS, or `unix:///path`.
+
+    Raises:
+        InvalidInput: the URL is none.
+
+    """
+    from by_cp.log.redis.rawlog import RedisRawLog
+
+    return RedisRawLog(url)
 
 
 def chosen(redis: RedisOrStore | None, registry: HasRedis | None) -> RedisOrStore:

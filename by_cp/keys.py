@@ -122,6 +122,11 @@ class RedisKeys:
         return f"{PREFIX}log"
 
     @staticmethod
+    def log_restoring() -> str:
+        """Stream that a restore fills, and that becomes the log when it is whole."""
+        return f"{PREFIX}log:restoring"
+
+    @staticmethod
     def head(execution_id: str) -> str:
         """Hash: one execution's state, version and positions; expires once it is settled."""
         return f"{PREFIX}head:{execution_id}"

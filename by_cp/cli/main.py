@@ -53,6 +53,7 @@ def build(asked_for: str = "") -> App:
         ("worker", "Handle the commands of an agent type with a function."),
         ("send", "Send a message to an agent."),
         ("export", "Export the log into a SQLite file."),
+        ("log", "Archive the log, verify an archive, restore it."),
     ):
         app.command(f"by_cp.cli.{name}:{name}", name=name, help=None if name == asked_for else text)
     return app

@@ -89,10 +89,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="The server: `redis://user:password@host:port/db`, `rediss://…`, `unix://…`."
         ),
     ] = URL_DEFAULT
-    wakes_max: Annotated[Count, Meta(description="So many wakes run at once.")] = 64
+    wakes_max: Annotated[Count, Meta(description="So many wakes run at once, in each manager.")] = (
+        64
+    )
     attempts_max: Annotated[
         Count,
-        Meta(description="So often is a provider asked that raises, within the wake's time."),
+        Meta(description="How often a provider that raises is asked, within the wake's time."),
     ] = 3
     gate_interval_s: Annotated[
         Interval,
@@ -105,7 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shutdown_grace_s: Annotated[
         Seconds,
         Meta(
-            description="So long may wakes that are under way go on after SIGTERM, in seconds; "
+            description="How long wakes that are under way may go on after SIGTERM, in seconds; "
             "what is unfinished then is another manager's."
         ),
     ] = 20.0
@@ -132,14 +134,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker_ready_timeout_s: Annotated[
         Seconds,
         Meta(
-            description="A worker process that brought no worker online for so long, in seconds, "
-            "while one was awaited, is replaced."
+            description="A worker process that was awaited for so many seconds, and brought no "
+            "worker online, is replaced."
         ),
     ] = 30.0
     worker_stop_grace_s: Annotated[
         Seconds,
         Meta(
-            description="So long may a worker process finish what it handles after SIGTERM, in "
+            description="How long a worker process may finish what it handles after SIGTERM, in "
             "seconds; then it is killed."
         ),
     ] = 35.0

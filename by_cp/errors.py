@@ -32,6 +32,13 @@ class PayloadTooLarge(InvalidInput):
         self.limit_bytes = limit_bytes
 
 
+class MissingExtra(ByCpError, ImportError):
+    """An optional library is not installed. Install the extra that the message names."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install 'by-cp[{extra}]'", name=library)
+
+
 class TransitionError(ByCpError):
     """The log refuses what was asked of one execution. Nothing was written."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from by_cp.errors import InvalidInput
+from by_cp.errors import InvalidInput, MissingExtra
 from by_cp.manager.health import Health, Report
 
 if TYPE_CHECKING:
@@ -24,16 +24,14 @@ def check_installed() -> None:
     """Make sure that what serves HTTP is installed.
 
     Raises:
-        InvalidInput: it is not.
+        MissingExtra: it is not.
 
     """
     try:
         import starlette
         import uvicorn
     except ImportError as error:
-        raise InvalidInput(
-            f"health_port needs {error.name}, which is not installed; pip install 'by-cp[server]'"
-        ) from error
+        raise MissingExtra("health_port", error.name or "uvicorn", "server") from error
     del starlette, uvicorn
 
 

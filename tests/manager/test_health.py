@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from by_cp.errors import InvalidInput, ServerUnreachable
+from by_cp.errors import InvalidInput, MissingExtra, ServerUnreachable
 from by_cp.manager.health import LATE_S, STUCK_S, Health
 from by_cp.manager.health_server import check_installed, served
 from by_cp.patience import Patience
@@ -163,5 +163,5 @@ async def test_a_port_that_is_taken_is_told() -> None:
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starlette and uvicorn are an extra."""
     monkeypatch.setitem(sys.modules, "starlette", None)
-    with pytest.raises(InvalidInput, match=r"needs starlette.*pip install 'by-cp\[server\]'"):
+    with pytest.raises(MissingExtra, match=r"health_port needs starlette: .*'by-cp\[server\]'"):
         check_installed()

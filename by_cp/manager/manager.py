@@ -10,6 +10,7 @@ from by_cp.adapters import store_of
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
 from by_cp.manager.provider import Supervisor, WakeupProvider
+from by_cp.manager.supervising import supervised
 from by_cp.manager.sweeper import Sweeper
 from by_cp.patience import Patience
 
@@ -77,7 +78,7 @@ class Manager:
                     parts.create_task(self.sweeper.run()),
                 ]
                 if isinstance(self.provider, Supervisor):
-                    loops.append(parts.create_task(_supervised(self.provider)))
+                    loops.append(parts.create_task(supervised(self.provider)))
                 await self._stopping.wait()
                 for loop in loops:
                     loop.cancel()
@@ -87,15 +88,3 @@ class Manager:
     def stop(self) -> None:
         """Begin to stop; `run` returns when that is done."""
         self._stopping.set()
-
-
-async def _supervised(provider: Supervisor) -> None:
-    """Run what a provider does between wakes, again if it raises: it must not end the others."""
-    patience = Patience("provider", log)
-    while True:
-        try:
-            await provider.run()
-        except Exception as error:  # noqa: BLE001 - it is the user's code
-            await patience.pause_after(error)
-        else:
-            return

@@ -15,14 +15,13 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from by_cp import logs
 from by_cp.errors import InvalidInput
 from by_cp.manager.providers.answers import decision
 from by_cp.manager.providers.backlog import Backlog
+from by_cp.manager.providers.closing import Closing
 from by_cp.manager.providers.output import LogFile
 from by_cp.manager.providers.pool import Pool, PoolClosed, Terms
 from by_cp.manager.providers.reaper import Reaper
@@ -35,7 +34,7 @@ from by_cp.wire import WakeupDecision, WakeupRequest
 log = logs.named("by_cp.manager")
 
 
-class ProcessProvider:
+class ProcessProvider(Closing):
     """Starts workers as child processes. Use it as a context, or `close` it.
 
     A process finds the server's URL and its agent type in its environment, as BY_CP_URL and
@@ -145,19 +144,6 @@ class ProcessProvider:
             if self._temporary is not None:
                 self._temporary.cleanup()
                 self._temporary = None
-
-    async def __aenter__(self) -> Self:
-        """Enter a context that closes the provider at its end."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the provider."""
-        await self.close()
 
     async def _grow(self, pool: Pool, backlog: Backlog) -> None:
         """Start processes for what waits. None for an agent type that is asleep: that needs a wake.

@@ -21,8 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import msgspec
@@ -31,6 +30,7 @@ from by_cp.errors import InvalidInput, MissingExtra
 from by_cp.manager.decisions import RETRY_AFTER_MS_MAX, understood
 from by_cp.manager.provider import ProviderUnavailable
 from by_cp.manager.providers.answers import decision
+from by_cp.manager.providers.closing import Closing
 from by_cp.urls import without_password
 from by_cp.vocabulary import WakeupDecisionStatus
 from by_cp.webhooks import keys_of, signed
@@ -51,7 +51,7 @@ WRONG: Final = frozenset({401, 404, 405, 410, 501})
 _FIRST_ERROR: Final = 400
 
 
-class WebhookProvider:
+class WebhookProvider(Closing):
     """Asks an endpoint to start workers. Use it as a context, or `close` it.
 
     Proxies and certificates of one's own are what httpx finds in the environment: HTTPS_PROXY,
@@ -111,19 +111,6 @@ class WebhookProvider:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Enter a context that closes the provider at its end."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the provider."""
-        await self.close()
 
     async def _post(self, request: WakeupRequest) -> tuple[httpx.Response, bytes | None]:
         """Return the response, and its body; None if that is too long."""

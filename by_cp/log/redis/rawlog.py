@@ -27,17 +27,20 @@ BATCH = 1_000
 
 
 class RedisRawLog(LogReader):
-    """The log of one server. It closes its connections with `close`, or as a context."""
+    """The log of one server. It ends its connections with `close`, or at the end of a context."""
 
     def __init__(self, url: str, *, key: str | None = None) -> None:
         super().__init__(url, key=key)
         self._url = url
         pool = connection_pool(url, retry=Retry(EqualJitterBackoff(cap=1, base=0.05), RETRIES))
         self._client = Redis(connection_pool=pool)
+        # For what must not be sent again when the connection broke and nobody knows how far it got.
+        self._once = Redis(connection_pool=connection_pool(url))
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.connection_pool.disconnect()
+        self._once.connection_pool.disconnect()
 
     def __enter__(self) -> Self:
         """Enter a context that closes the connection at its end."""
@@ -145,7 +148,7 @@ class RedisRawLog(LogReader):
             ServerError: one of them is not behind all that is there.
 
         """
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self._once.pipeline(transaction=False)
         for position, data in page:
             pipeline.execute_command("XADD", self.key, position, "e", data)
         with self._errors():
@@ -167,4 +170,4 @@ class RedisRawLog(LogReader):
                 *("XSETID", staging.key, bounds.last, "ENTRIESADDED", added),
                 *("MAXDELETEDID", "0-0"),
             )
-            return bool(self._client.renamenx(staging.key, self.key))
+            return bool(self._once.renamenx(staging.key, self.key))

@@ -28,6 +28,9 @@ def hold(views: Views, head: ExecutionRow, event: Held, position: Position) -> N
         name_size=event.name_size,
         deadline_ms=event.deadline_ms,
         position=position,
+        not_before_ms=event.not_before_ms,
+        expires_at_ms=event.expires_at_ms,
+        rank=event.rank,
     )
 
 
@@ -38,6 +41,9 @@ def unhold(views: Views, head: ExecutionRow, _event: Event, _position: Position)
 
 
 def in_order(views: Views, agent_type: str) -> list[PendingRow]:
-    """Return what is held for an agent type as it will be released: by priority, then by age."""
+    """Return what is held for an agent type as it will be released.
+
+    By priority, then fairly between tenants, then by age.
+    """
     rows = [row for row in views.pending.values() if row.agent_type == agent_type]
-    return sorted(rows, key=lambda row: (-row.priority, sort_key(row.position)))
+    return sorted(rows, key=lambda row: (-row.priority, row.rank, sort_key(row.position)))

@@ -1,7 +1,7 @@
-"""The quota view: how many commands of each tenant are in flight, and how many may be.
+"""The quota view: how many commands of each tenant are in flight, how many may be, and how often.
 
-In flight is what by-cp holds for the tenant: charged with `Held`, given back when it is delivered,
-rejected or buried. A tenant "" is none, and is not counted.
+In flight is what by-cp holds for the tenant: leased with `Held`, given back when it is delivered,
+rejected or buried, and by itself when it is due. A tenant "" is none, and is not counted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from by_cp.projections.rows import ExecutionRow, QuotaRow
-from by_cp.statemachine.events import Event, QuotaSet
+from by_cp.statemachine.events import DepthSet, Event, Held, QuotaSet, RateSet, Requested
 from by_cp.statemachine.position import Position
 
 if TYPE_CHECKING:
@@ -20,23 +20,33 @@ def _row(views: Views, user_code: str) -> QuotaRow:
     return views.quotas.setdefault(user_code, QuotaRow(user_code))
 
 
-def charge(views: Views, head: ExecutionRow, _event: Event, position: Position) -> None:
-    """Count the execution as in flight, once."""
+def pay(views: Views, head: ExecutionRow, event: Event, position: Position) -> None:
+    """Charge the call to the tenant's rate, if it was: admission worked out the sum."""
+    if isinstance(event, Requested) and event.evidence.rate_tat_us >= 0:
+        row = _row(views, head.call.user_code)
+        row.rate_tat_us = event.evidence.rate_tat_us
+        row.position = position
+
+
+def charge(views: Views, head: ExecutionRow, event: Held, position: Position) -> None:
+    """Lease the execution a place in flight, until it is settled or due."""
     if head.charged or not head.call.user_code:
         return
     head.charged = True
     row = _row(views, head.call.user_code)
-    row.in_flight += 1
+    row.leases[head.execution_id] = event.due_ms
+    row.in_flight = len(row.leases)
     row.position = position
 
 
 def discharge(views: Views, head: ExecutionRow, _event: Event, position: Position) -> None:
-    """Give back what the execution was charged, if anything."""
+    """Give back what the execution was leased, if anything."""
     if not head.charged:
         return
     head.charged = False
     row = _row(views, head.call.user_code)
-    row.in_flight -= 1
+    row.leases.pop(head.execution_id, None)
+    row.in_flight = len(row.leases)
     row.position = position
 
 
@@ -44,4 +54,19 @@ def set_limit(views: Views, event: QuotaSet, position: Position) -> None:
     """Set how many may be in flight."""
     row = _row(views, event.user_code)
     row.limit = event.limit
+    row.position = position
+
+
+def set_rate(views: Views, event: RateSet, position: Position) -> None:
+    """Set how often the tenant may call."""
+    row = _row(views, event.user_code)
+    row.rate_count, row.rate_period_ms = event.count, event.period_ms
+    row.rate_burst = event.burst
+    row.position = position
+
+
+def set_depth(views: Views, event: DepthSet, position: Position) -> None:
+    """Limit how much may be held for the tenant."""
+    row = _row(views, event.user_code)
+    row.depth_max = event.depth_max
     row.position = position

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from by_cp.statemachine.events import Call
 from by_cp.statemachine.position import Position
@@ -24,7 +24,7 @@ class ExecutionRow(Struct):
     """Position of the Held event whose command is in pending; "" when none is."""
     charged: bool = False
     epoch: Position = ""
-    """The wake it waits for; "" when it waits for none."""
+    """The wake that it joined; "" when it waits for none."""
     joined_at: Position = ""
     """Position of the WakeRequested with which it joined; "" when it is in no group."""
 
@@ -46,7 +46,16 @@ class PendingRow(Struct):
     name_at: int
     name_size: int
     deadline_ms: int
+    """When its caller gives up; 0: nobody waits."""
     position: Position
+    not_before_ms: int = 0
+    expires_at_ms: int = 0
+    rank: int = 0
+
+    @property
+    def due_ms(self) -> int:
+        """When it must be delivered at the latest, in ms; 0 is never."""
+        return self.deadline_ms or self.expires_at_ms
 
 
 class DeadLetterRow(Struct):
@@ -68,8 +77,25 @@ class QuotaRow(Struct):
 
     user_code: str
     in_flight: int = 0
+    """How many leases there are, lapsed ones included."""
     limit: int = NO_LIMIT
     position: Position = ""
+    leases: dict[str, int] = field(default_factory=dict)
+    """execution_id -> until when, in ms, it counts as in flight; 0 is until it is settled."""
+    rate_count: int = 0
+    """So many calls are accepted in each period; 0 is no limit."""
+    rate_period_ms: int = 0
+    rate_burst: int = 0
+    rate_tat_us: int = 0
+    """Theoretical arrival time of the next call, in µs since 1970 (GCRA)."""
+    depth_max: int = NO_LIMIT
+    """So many commands may be held; NO_LIMIT is any number."""
+
+    def used(self, now_ms: int) -> int:
+        """Return how many are in flight: without a limit, lapsed leases are counted, too."""
+        if self.limit == self.depth_max == NO_LIMIT:
+            return len(self.leases)
+        return sum(1 for until_ms in self.leases.values() if not 0 < until_ms <= now_ms)
 
 
 class CircuitRow(Struct):
@@ -77,11 +103,46 @@ class CircuitRow(Struct):
 
     agent_type: str
     state: str = "CLOSED"
+    """CLOSED, OPEN or HALF_OPEN."""
     failures: int = 0
     """Failed wakes since the last good one."""
     epoch: Position = ""
-    """The last wake that failed: each counts once, however many waited for it."""
+    """The last attempt that failed: each counts once, however many waited for it."""
     reason: str = ""
+    position: Position = ""
+    forced: bool = False
+    """Someone set it by hand; it does not act by itself."""
+    until_ms: int = 0
+    """Of an open one: when probes are let through; 0 is not by itself."""
+    opens: int = 0
+    """How often it opened by itself since it was last closed."""
+    struck_ms: tuple[int, ...] = ()
+    """When the last wakes failed, in ms; at most `STRIKES_MAX` of them."""
+    permits: dict[Position, int] = field(default_factory=dict)
+    """Wakes that probe it -> until when, in ms, each may take."""
+
+
+class CircuitPolicyRow(Struct, frozen=True):
+    """When the circuit of an agent type, or with "" of all others, opens and closes by itself."""
+
+    agent_type: str
+    failures_max: int
+    window_ms: int
+    open_ms: int
+    probes_max: int
+    probe_ms: int
+    position: Position = ""
+
+
+class AgentRow(Struct):
+    """What operators said of one agent type."""
+
+    agent_type: str
+    mode: str = "RUNNING"
+    """RUNNING, PAUSED or DRAINING."""
+    reason: str = ""
+    depth_max: int = NO_LIMIT
+    """So many commands may be held for it; NO_LIMIT is any number."""
     position: Position = ""
 
 
@@ -109,5 +170,22 @@ class WakeMemberRow(Struct):
     execution_id: str
     group: tuple[str, str, str]
     epoch: Position
+    """The wake that it joined. Its group's latest attempt tells it the outcome, of this wake or of
+    a later one."""
     priority: int
+    position: Position
+
+
+class WakeRow(Struct):
+    """A group's claim: the wake that is under way."""
+
+    group: tuple[str, str, str]
+    wake: Position
+    """Its name: the position of its leader's WakeRequested."""
+    leader: str
+    until_ms: int
+    """When the claim lapses; then the next who asks leads a new wake."""
+    epoch: Position
+    """The fencing token: position of the latest attempt, or the wake's own before the first."""
+    attempt: int
     position: Position

@@ -13,9 +13,20 @@ from typing import Any
 from msgspec import Struct, field
 
 from by_cp.errors import UnknownExecution
-from by_cp.projections import availability, circuit, deadletters, fallback, pending, quota, wakes
+from by_cp.projections import (
+    agents,
+    availability,
+    circuit,
+    deadletters,
+    fallback,
+    pending,
+    quota,
+    wakes,
+)
 from by_cp.projections.rows import (
+    AgentRow,
     AvailabilityRow,
+    CircuitPolicyRow,
     CircuitRow,
     DeadLetterRow,
     ExecutionRow,
@@ -23,15 +34,26 @@ from by_cp.projections.rows import (
     PendingRow,
     QuotaRow,
     WakeMemberRow,
+    WakeRow,
 )
 from by_cp.statemachine.events import (
+    AgentDraining,
+    AgentPaused,
+    AgentResumed,
+    CircuitClosed,
     CircuitForced,
+    CircuitHalfOpened,
+    CircuitOpened,
+    CircuitPolicySet,
+    DepthSet,
     Event,
     ExecutionEvent,
     FallbackSet,
     QuotaSet,
+    RateSet,
     Requested,
     SystemEvent,
+    WakeEnded,
 )
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import Effect, State
@@ -49,14 +71,13 @@ class Views(Struct):
     availability: dict[str, AvailabilityRow] = field(default_factory=dict)
     fallbacks: dict[str, FallbackRow] = field(default_factory=dict)
     wake_members: dict[str, WakeMemberRow] = field(default_factory=dict)
+    wakes: dict[tuple[str, str, str], WakeRow] = field(default_factory=dict)
+    agents: dict[str, AgentRow] = field(default_factory=dict)
+    circuit_policies: dict[str, CircuitPolicyRow] = field(default_factory=dict)
 
 
 Handler = Callable[[Any, ExecutionRow, Any, Position], None]
 """(the views, the execution's head, the event, its position): folds one effect."""
-
-
-def _open(_views: Views, _head: ExecutionRow, _event: Event, _position: Position) -> None:
-    """Nothing: `apply` makes the head, because every other handler needs one."""
 
 
 def _show(_views: Views, _head: ExecutionRow, _event: Event, _position: Position) -> None:
@@ -64,10 +85,11 @@ def _show(_views: Views, _head: ExecutionRow, _event: Event, _position: Position
 
 
 HANDLERS: dict[Effect, tuple[Handler, ...]] = {
-    Effect.OPEN: (_open,),
+    Effect.OPEN: (quota.pay,),
     Effect.HOLD: (pending.hold,),
     Effect.CHARGE: (quota.charge,),
-    Effect.JOIN: (wakes.join, availability.waking),
+    Effect.JOIN: (wakes.join, circuit.take_permit, availability.waking),
+    Effect.ATTEMPT: (wakes.attempt,),
     Effect.LEAVE: (wakes.leave,),
     Effect.PROGRESS: (_show,),
     Effect.HEAL: (circuit.heal, availability.ready),
@@ -81,6 +103,31 @@ HANDLERS: dict[Effect, tuple[Handler, ...]] = {
     Effect.CLOSE: (_show,),
 }
 """What each effect does to the views. A test holds this complete."""
+
+SystemHandler = Callable[[Any, Any, Position], None]
+"""(the views, the event, its position): folds a system event."""
+
+
+def _depth(views: Views, event: DepthSet, position: Position) -> None:
+    (quota if event.user_code else agents).set_depth(views, event, position)
+
+
+SYSTEM_HANDLERS: dict[type[SystemEvent], tuple[SystemHandler, ...]] = {
+    WakeEnded: (wakes.end, circuit.give_permit_back),
+    CircuitForced: (circuit.force,),
+    CircuitOpened: (circuit.opened,),
+    CircuitHalfOpened: (circuit.half_opened,),
+    CircuitClosed: (circuit.closed,),
+    CircuitPolicySet: (circuit.set_policy,),
+    QuotaSet: (quota.set_limit,),
+    RateSet: (quota.set_rate,),
+    DepthSet: (_depth,),
+    FallbackSet: (fallback.set_fallback,),
+    AgentPaused: (agents.pause,),
+    AgentDraining: (agents.drain,),
+    AgentResumed: (agents.resume,),
+}
+"""What each system event does to the views. A test holds this complete."""
 
 
 def initial() -> Views:
@@ -132,10 +179,5 @@ def _new_head(event: ExecutionEvent, state: State, position: Position) -> Execut
 
 
 def _apply_to_system(views: Views, event: SystemEvent, position: Position) -> None:
-    match event:
-        case CircuitForced():
-            circuit.force(views, event, position)
-        case QuotaSet():
-            quota.set_limit(views, event, position)
-        case FallbackSet():
-            fallback.set_fallback(views, event, position)
+    for handler in SYSTEM_HANDLERS[type(event)]:
+        handler(views, event, position)

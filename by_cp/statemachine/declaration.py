@@ -13,6 +13,10 @@ One refinement of the specified table: the quota is charged by `Held`, not by `R
 in flight is what by-cp holds; a call that is rejected or delivered in the call that requests it was
 never in flight, and so no position of the log ever shows more in flight than the limit.
 
+Two more: whoever waits may ask for another wake (`WakeRequested` from WAKING), because the one it
+joined may be lost with the server's memory or a manager; and `WakeAttempted` tells each call of a
+provider, whose position is the fencing token of what it brings.
+
 If you change this file, change with it: `events.py` (a new event), the handlers of its effects in
 `by_cp.projections` and in `by_cp/log/redis/lua/effects.lua`, and the recorded histories.
 """
@@ -47,7 +51,8 @@ _E, _S = Effect, State
 TRANSITIONS: tuple[Row, ...] = (
     *_rows("Requested", (None,), _S.REQUESTED, _E.OPEN),
     *_rows("Held", (_S.REQUESTED,), _S.REQUESTED, _E.HOLD, _E.CHARGE),
-    *_rows("WakeRequested", (_S.REQUESTED, _S.FAILED), _S.WAKING, _E.JOIN),
+    *_rows("WakeRequested", (_S.REQUESTED, _S.WAKING, _S.FAILED), _S.WAKING, _E.JOIN),
+    *_rows("WakeAttempted", (_S.WAKING,), _S.WAKING, _E.ATTEMPT),
     *_rows("WakeProgressed", (_S.WAKING,), _S.WAKING, _E.PROGRESS),
     *_rows("BecameReady", (_S.REQUESTED, _S.WAKING), _S.READY, _E.LEAVE, _E.HEAL),
     *_rows(

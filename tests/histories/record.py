@@ -18,6 +18,8 @@ from msgspec import structs
 
 from by_cp.log.commands import (
     Append,
+    Attempt,
+    Cancel,
     Command,
     Configure,
     GiveUp,
@@ -33,14 +35,20 @@ from by_cp.log.memory import ManualClock, MemoryLog
 from by_cp.projections.views import Views
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import (
+    AgentDraining,
+    AgentPaused,
+    AgentResumed,
     BecameReady,
     Call,
     CircuitForced,
+    CircuitPolicySet,
     DeadLettered,
+    DepthSet,
     Event,
     Failed,
     FallbackSet,
     QuotaSet,
+    RateSet,
     tag_of,
 )
 from by_cp.statemachine.position import Position
@@ -64,24 +72,45 @@ class Recorder:
         self.clock.advance(self._calls % 3)
         self.log.execute(structs.replace(command, call_id=f"call-{self._calls:04d}"))
 
-    def request(self, execution_id: str, policy: RoutePolicy, agent_type: str = "chat") -> None:
+    def request(
+        self, execution_id: str, policy: RoutePolicy, agent_type: str = "chat", **times_ms: Any
+    ) -> None:
         """Ask for a delivery."""
         call = Call(
             *(agent_type, "acme", "eu", policy, 7, 30_000),
             *("session-1", "trace-1", f"message of {execution_id}", "client", '{"gpu":true}'),
+            **times_ms,
         )
         payload = {"header": {"user_code": "acme"}, "body": {"content": "🦜 /", "n": [2**60, {}]}}
         command = cut(payload, agent_type)
         self.execute(Request(execution_id=execution_id, call=call, command=command))
 
-    def settle(self, status: str, *execution_ids: str, **rest: Any) -> None:
-        """Let the manager answer the latest wake."""
+    def attempt(self, agent_type: str, *execution_ids: str, reason: str = "") -> None:
+        """Let the manager begin an attempt of the latest wake."""
         self.execute(
-            Settle(
-                agent_type="chat",
+            Attempt(
+                agent_type=agent_type,
                 user_code="acme",
                 region="eu",
-                epoch=self.log.world.signals[-1].epoch,
+                wake=self.log.world.signals[-1].epoch,
+                members=tuple(Member(e, "acme", "eu") for e in execution_ids),
+                lasts_ms=30_000,
+                reason=reason,
+                by="manager-1",
+            )
+        )
+
+    def settle(
+        self, status: str, *execution_ids: str, agent_type: str = "chat", **rest: Any
+    ) -> None:
+        """Let the manager answer the latest wake."""
+        claim = self.log.views.wakes.get((agent_type, "acme", "eu"))
+        self.execute(
+            Settle(
+                agent_type=agent_type,
+                user_code="acme",
+                region="eu",
+                epoch=claim.epoch if claim else self.log.world.signals[-1].epoch,
                 status=status,
                 members=tuple(Member(e, "acme", "eu") for e in execution_ids),
                 by="manager-1",
@@ -124,6 +153,34 @@ def tell(recorder: Recorder) -> None:
     request("not so ready", RoutePolicy.QUEUE_ONLY)
     execute(Append(event=BecameReady("not so ready", 0, "", "WAKE", "chat", "1-0", by="operator")))
     execute(Append(event=Failed("not so ready", 0, "", "it died again", "1-0", "operator")))
+    tell_more(recorder)
+
+
+def tell_more(recorder: Recorder) -> None:
+    """Let happen what came with attempts, circuits that act by themselves, rates and pauses."""
+    execute, request, settle = recorder.execute, recorder.request, recorder.settle
+    now_ms = recorder.clock()
+    execute(Configure(event=RateSet("", "acme", 100, 1_000, 50, "operator")))
+    execute(Configure(event=DepthSet("", "painter", "", 50, "operator")))
+    execute(Configure(event=DepthSet("", "", "acme", 60, "operator")))
+    execute(Configure(event=CircuitPolicySet("", "painter", 1, 60_000, 10_000, 1, 5_000, "op")))
+    request("tried twice", RoutePolicy.WAKE_AND_QUEUE, "painter", expires_at_ms=now_ms + 90_000)
+    recorder.attempt("painter", "tried twice")
+    recorder.attempt("painter", "tried twice", reason="provider raised OSError")
+    settle("FAILED", "tried twice", agent_type="painter", reason="no paint")
+    request("met an open circuit", RoutePolicy.WAKE_AND_WAIT, "painter")
+    recorder.clock.advance(10_000)
+    request("probes", RoutePolicy.WAKE_AND_WAIT, "painter")
+    recorder.attempt("painter", "probes")
+    recorder.log.world.announce("worker-5", ("painter",), 1_000)
+    settle("READY", "probes", agent_type="painter", worker_ids=("worker-5",))
+    execute(Configure(event=AgentPaused("", "painter", "upgrade", "operator")))
+    request("held by a pause", RoutePolicy.WAKE_AND_QUEUE, "painter")
+    execute(Configure(event=AgentDraining("", "painter", "goes away", "operator")))
+    request("met a drain", RoutePolicy.QUEUE_ONLY, "painter")
+    execute(Configure(event=AgentResumed("", "painter", "operator")))
+    execute(Cancel(execution_id="held by a pause", reason="changed my mind", by="caller"))
+    request("later", RoutePolicy.QUEUE_ONLY, "painter", not_before_ms=now_ms + 60_000)
 
 
 def line_of(position: Position, event: Event) -> str:
@@ -138,9 +195,16 @@ def line_of(position: Position, event: Event) -> str:
     return json.dumps(entry, ensure_ascii=False)
 
 
+def plain(views: Views) -> dict[str, Any]:
+    """Return the views as JSON knows them; a wake group's parts are joined to one key."""
+    builtins: dict[str, Any] = msgspec.to_builtins(views)
+    builtins["wakes"] = {":".join(group): row for group, row in builtins["wakes"].items()}
+    return builtins
+
+
 def views_of(views: Views) -> str:
     """Return the views as JSON."""
-    return json.dumps(msgspec.to_builtins(views), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(plain(views), ensure_ascii=False, indent=1) + "\n"
 
 
 def main(name: str) -> None:

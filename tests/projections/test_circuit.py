@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from by_cp.projections.rows import CircuitRow
-from by_cp.statemachine.events import BecameReady, CircuitForced, Failed, Held, WakeRequested
-from by_cp.statemachine.position import Position
+from by_cp.projections.rows import CircuitPolicyRow, CircuitRow
+from by_cp.statemachine.events import (
+    BecameReady,
+    CircuitClosed,
+    CircuitForced,
+    CircuitHalfOpened,
+    CircuitOpened,
+    CircuitPolicySet,
+    Failed,
+    Held,
+    WakeEnded,
+    WakeRequested,
+)
+from by_cp.statemachine.position import Position, time_ms
 from tests.projections.story import Story
 
 
@@ -25,7 +36,8 @@ def test_a_failed_wake_is_one_strike() -> None:
     epoch = asleep(story, "exec-1", "exec-2")
     first = story.happens(Failed("exec-1", 0, "", "no image", epoch))
     story.happens(Failed("exec-2", 0, "", "no image", epoch))
-    assert story.views.circuits == {"echo": CircuitRow("echo", "CLOSED", 1, epoch, "", first)}
+    row = CircuitRow("echo", "CLOSED", 1, epoch, "", first, struck_ms=(time_ms(first),))
+    assert story.views.circuits == {"echo": row}
 
 
 def test_strikes_add_up_wake_by_wake() -> None:
@@ -65,12 +77,48 @@ def test_a_success_without_a_wake_heals_nothing() -> None:
 
 
 def test_a_circuit_can_be_forced() -> None:
-    """By hand, with a reason; the strikes stay what they are."""
+    """By hand, with a reason; what it counted before is forgotten, for it no longer acts."""
     story = Story()
     epoch = asleep(story, "exec-1")
     story.happens(Failed("exec-1", 0, "", "no image", epoch))
     position = story.happens(CircuitForced("", "echo", "OPEN", "maintenance"))
     row = story.views.circuits["echo"]
-    assert row == CircuitRow("echo", "OPEN", 1, epoch, "maintenance", position)
+    assert row == CircuitRow("echo", "OPEN", 0, epoch, "maintenance", position, forced=True)
     story.happens(CircuitForced("", "echo", "CLOSED"))
-    assert (row.state, row.reason) == ("CLOSED", "")
+    assert (row.state, row.reason, row.forced) == ("CLOSED", "", True)
+    story.happens(CircuitForced("", "echo", "AUTO"))
+    assert (row.state, row.forced) == ("CLOSED", False)
+
+
+def test_a_circuit_opens_half_opens_and_closes() -> None:
+    """Events say when; each time it opens again without having closed is counted."""
+    story = Story()
+    story.happens(CircuitOpened("", "echo", 500, 5, "no image"))
+    row = story.views.circuits["echo"]
+    assert (row.state, row.until_ms, row.opens, row.reason) == ("OPEN", 500, 1, "no image")
+    story.happens(CircuitHalfOpened("", "echo"))
+    assert row.state == "HALF_OPEN"
+    story.happens(CircuitOpened("", "echo", 900, 1, "no image"))
+    assert (row.state, row.until_ms, row.opens) == ("OPEN", 900, 2)
+    position = story.happens(CircuitClosed("", "echo", "it became ready"))
+    assert row == CircuitRow("echo", "CLOSED", position=position)
+
+
+def test_a_probe_has_a_permit_until_its_wake_comes_out() -> None:
+    """Those who join it need none."""
+    story = Story()
+    story.asked("exec-1")
+    held = Held("exec-1", 0, "", "{}", 0, 0)
+    probe = WakeRequested("exec-1", 0, "", until_ms=30_000, permit_until_ms=60_000)
+    wake = story.happens(held, probe)
+    assert story.views.circuits["echo"].permits == {wake: 60_000}
+    story.happens(WakeEnded("", "echo", "acme", "", wake, wake, "FAILED"))
+    assert story.views.circuits["echo"].permits == {}
+
+
+def test_policies_stand_beside_circuits() -> None:
+    """One for an agent type, or with no name one for all the others."""
+    story = Story()
+    position = story.happens(CircuitPolicySet("", "", 3, 60_000, 10_000, 1, 5_000, "operator"))
+    row = CircuitPolicyRow("", 3, 60_000, 10_000, 1, 5_000, position)
+    assert story.views.circuit_policies == {"": row}

@@ -15,7 +15,7 @@ from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import EVENTS, Event, tag_of
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.upcast import UPCASTERS
-from tests.histories.record import Recorder, tell, views_of
+from tests.histories.record import Recorder, plain, tell, views_of
 
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.jsonl"))
 
@@ -62,7 +62,7 @@ def test_recorded_bytes_mean_what_they_meant(path: Path) -> None:
 def test_recorded_histories_fold_to_what_they_said(path: Path) -> None:
     """The views that a release folds from an old log are those that the old release had."""
     recorded = json.loads(path.with_suffix(".views.json").read_text(encoding="utf-8"))
-    folded = msgspec.to_builtins(fold(entries_of(path)))
+    folded = plain(fold(entries_of(path)))
     for view, rows in recorded.items():
         assert folded[view].keys() == rows.keys()
         for key, row in rows.items():

@@ -20,6 +20,10 @@ class InvalidName(InvalidInput):
     """A name from outside (agent type, tenant, region, id) breaks the rules of `by_cp.names`."""
 
 
+class FallbackRefused(InvalidInput):
+    """The fallback would close a circle, or make a chain that is too long. Nothing was written."""
+
+
 class PayloadTooLarge(InvalidInput):
     """The encoded command is over the limit. Store the content elsewhere and send a reference."""
 

@@ -7,6 +7,8 @@ stand below `byai_gateway:control_plane:` beside the specified ones.
 
 from __future__ import annotations
 
+import urllib.parse
+
 PREFIX = "byai_gateway:control_plane:"
 
 
@@ -21,6 +23,11 @@ def quote(part: str) -> str:
     for character in "%:{}":
         part = part.replace(character, f"%{ord(character):02X}")
     return part
+
+
+def unquote(quoted: str) -> str:
+    """Return the part that `quote` made safe."""
+    return "" if quoted == "_" else urllib.parse.unquote(quoted)
 
 
 class RedisKeys:
@@ -143,7 +150,7 @@ class RedisKeys:
 
     @staticmethod
     def wake(group: str) -> str:
-        """Hash: the claim of a wake group (epoch, leader, until); expires."""
+        """Hash: the claim of a wake group: wake, leader, until, epoch of its latest attempt."""
         return f"{PREFIX}wakeup:group:{group}"
 
     @staticmethod
@@ -153,7 +160,7 @@ class RedisKeys:
 
     @staticmethod
     def pending_index(agent_type: str) -> str:
-        """Sorted set: what is held for an agent type, by priority, then by age."""
+        """Sorted set: what is held for an agent type, by priority, fair rank, then age."""
         return f"{PREFIX}pending:agent_type:{agent_type}"
 
     @staticmethod
@@ -163,8 +170,28 @@ class RedisKeys:
 
     @staticmethod
     def deadlines() -> str:
-        """Sorted set: waiting executions by the time, in ms, at which they expire."""
+        """Sorted set: held executions by the time, in ms, at which they expire."""
         return f"{PREFIX}deadlines"
+
+    @staticmethod
+    def delayed() -> str:
+        """Sorted set: held executions that may not be delivered yet, by the time, in ms."""
+        return f"{PREFIX}pending:delayed"
+
+    @staticmethod
+    def fair(agent_type: str) -> str:
+        """Hash: virtual times of the fair queue of what is held for an agent type."""
+        return f"{PREFIX}pending:fair:{agent_type}"
+
+    @staticmethod
+    def leases(user_code: str) -> str:
+        """Sorted set: what a tenant has in flight, by when, in ms, its lease lapses."""
+        return f"{PREFIX}quota:leases:{user_code}"
+
+    @staticmethod
+    def manager(consumer: str) -> str:
+        """Lease (string with a time to live) that a living manager renews."""
+        return f"{PREFIX}manager:{consumer}"
 
     @staticmethod
     def online(agent_type: str) -> str:
@@ -183,7 +210,7 @@ class RedisKeys:
 
     @staticmethod
     def view_circuit(agent_type: str) -> str:
-        """Hash: row of the circuit view."""
+        """Hash: the rows of the circuit, agent and policy views, for admission to read as one."""
         return f"{PREFIX}view:circuit:{agent_type}"
 
     @staticmethod

@@ -63,6 +63,17 @@ class Tally(Struct, array_like=True, frozen=True, tag="tally"):
         return self.delivered + self.dead_lettered + self.rejected
 
 
+class Attempted(Struct, array_like=True, frozen=True, tag="attempted"):
+    """Whether an attempt of a wake has begun."""
+
+    epoch: str
+    """Its fencing token; "" if it has not begun."""
+    attempt: int = 0
+    """1 for the first of its wake."""
+    why_not: str = ""
+    """NOBODY waits any more, or the wake is SUPERSEDED by a later one of its group."""
+
+
 class Recorded(Struct, array_like=True, frozen=True, tag="recorded"):
     """Where an event was appended."""
 
@@ -82,7 +93,7 @@ class Refused(Struct, array_like=True, frozen=True, tag="refused"):
     expected: int = -1
     actual: int = -1
 
-    def error(self) -> errors.TransitionError:
+    def error(self) -> errors.ByCpError:
         """Return the error that says so."""
         match Refusal(self.refusal):
             case Refusal.ILLEGAL:
@@ -97,6 +108,8 @@ class Refused(Struct, array_like=True, frozen=True, tag="refused"):
                 return errors.NothingToDeliver(self.execution_id)
             case Refusal.REDRIVE:
                 return errors.RedriveRefused(self.execution_id, self.reason)
+            case Refusal.FALLBACK:
+                return errors.FallbackRefused(self.reason)
 
 
-Reply = Receipt | Outcome | Tally | Recorded | Refused
+Reply = Receipt | Outcome | Tally | Attempted | Recorded | Refused

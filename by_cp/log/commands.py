@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct, field
 
-from by_cp.log.answers import Answer, Outcome, Receipt, Recorded, Tally
+from by_cp.errors import InvalidInput
+from by_cp.log.answers import Answer, Attempted, Outcome, Receipt, Recorded, Tally
 from by_cp.log.commandtext import CommandText
-from by_cp.statemachine.events import Call, ExecutionEvent, SystemEvent
+from by_cp.statemachine.events import SETTINGS, Call, ExecutionEvent, SystemEvent
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -58,10 +59,10 @@ class GiveUp(Command[Outcome], frozen=True, kw_only=True):
 
 
 class Settle(Command[Tally], frozen=True, kw_only=True):
-    """Apply a wake's decision to some of those who wait for it.
+    """Apply the decision of a group's latest attempt to some of those who wait in the group.
 
-    Executions that do not wait for this epoch (any more) are skipped: a late decision of an old
-    epoch changes nothing. A final decision gives the group's claim free.
+    The decision of an earlier epoch is late and changes nothing. A final decision ends the wake and
+    gives the group's claim free; who asks from then on leads a new one.
     """
 
     agent_type: str
@@ -76,6 +77,55 @@ class Settle(Command[Tally], frozen=True, kw_only=True):
     reason: str = ""
     retry_after_ms: int = -1
     worker_ids: tuple[str, ...] = ()
+    by: str = ""
+
+
+class Attempt(Command[Attempted], frozen=True, kw_only=True):
+    """Begin an attempt of a group's wake, which fences off all attempts before it.
+
+    The first of the members that waits has the event. If nobody waits, the wake is ended.
+    """
+
+    agent_type: str
+    user_code: str
+    region: str
+    wake: str
+    """The wake's name, as its signal has it."""
+    members: tuple[Member, ...]
+    lasts_ms: int
+    """How long the attempt may take."""
+    reason: str = ""
+    by: str = ""
+
+
+class Rouse(Command[Tally], frozen=True, kw_only=True):
+    """Ask for a wake for those held commands that wait for none, though their policy says so.
+
+    They were held while their agent type was paused or before their time, or their wake was lost.
+    `progressed` counts those for whom one was asked.
+    """
+
+    agent_type: str
+    members: tuple[Member, ...]
+    by: str = ""
+
+
+class Mature(Command[Tally], frozen=True, kw_only=True):
+    """Let delayed commands whose time has come be delivered or, as their policy says, woken for.
+
+    `progressed` counts them.
+    """
+
+    agent_type: str
+    members: tuple[Member, ...]
+    by: str = ""
+
+
+class Cancel(Command[Outcome], frozen=True, kw_only=True):
+    """Take a held command back. If it was settled meanwhile, that outcome is the answer."""
+
+    execution_id: str
+    reason: str = ""
     by: str = ""
 
 
@@ -115,6 +165,16 @@ class Append(Command[Recorded], frozen=True, kw_only=True):
 
 
 class Configure(Command[Recorded], frozen=True, kw_only=True):
-    """Append a system event: a circuit, quota or fallback was set."""
+    """Append an event with which an operator sets something.
+
+    Raises:
+        InvalidInput: it is none of `SETTINGS`; the others come of what happens.
+
+    """
 
     event: SystemEvent
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody sets."""
+        if not isinstance(self.event, SETTINGS):
+            raise InvalidInput(f"{self.event.name} is nothing that one sets")

@@ -14,7 +14,7 @@ from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event
-from by_cp.statemachine.position import BEGINNING, Position
+from by_cp.statemachine.position import BEGINNING, Position, time_ms
 from by_cp.wire import WakeupRequest
 
 A = TypeVar("A")
@@ -33,8 +33,12 @@ class WakeSignal(NamedTuple):
     entry_id: str
     """Names the signal, to finish it."""
     epoch: Position
-    """The wake's fencing token."""
+    """The wake's name: position of its leader's WakeRequested."""
     request: WakeupRequest
+    consumer: str = ""
+    """Who took it."""
+    taken_over_from: str = ""
+    """The manager that had taken it and is gone; "" if none had."""
 
 
 class Delivery(NamedTuple):
@@ -47,6 +51,36 @@ class Delivery(NamedTuple):
     """"" when the sender was not by-cp."""
     data: bytes
     """The command, as JSON."""
+
+
+class DeadLetter(NamedTuple):
+    """One buried command, as the dead letters list it."""
+
+    entry_id: str
+    """Its place in the list, and the time at which it was buried."""
+    execution_id: str
+    agent_type: str
+    user_code: str
+    region: str
+    reason: str
+    size_bytes: int
+    """How large its command is; 0: it has none."""
+
+    @property
+    def time_ms(self) -> int:
+        """When it was buried, in ms since 1970."""
+        return time_ms(self.entry_id)
+
+
+class Quarantined(NamedTuple):
+    """One entry that could not be read."""
+
+    entry_id: str
+    stream: str
+    """Where it stood."""
+    reason: str
+    data: str
+    """What it said; what is no text is shown as well as it can be."""
 
 
 class Due(NamedTuple):
@@ -97,14 +131,12 @@ class Store(Protocol):
         """Return the live views, as they are now: a copy, which later events do not change."""
         ...
 
-    async def wake_members(
-        self, group: tuple[str, str, str], epoch: Position, count: int
-    ) -> list[Member]:
-        """Return who waits for a wake (group: agent type, tenant, region), next first."""
+    async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:
+        """Return who waits for a wake of a group (agent type, tenant, region), next first."""
         ...
 
     async def held(self, agent_type: str, count: int) -> list[Member]:
-        """Return what is held for an agent type, next first."""
+        """Return what is held for an agent type and not delayed, next first."""
         ...
 
     async def held_agent_types(self) -> list[str]:
@@ -112,11 +144,44 @@ class Store(Protocol):
         ...
 
     async def due(self, count: int) -> list[Due]:
-        """Return executions whose deadline has passed, the longest ago first."""
+        """Return executions whose time is up, the longest ago first."""
         ...
 
-    async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
-        """Say that a worker is online for its agent types, for so long."""
+    async def matured(self, count: int) -> list[Due]:
+        """Return delayed executions whose time has come, the longest ago first."""
+        ...
+
+    async def now_ms(self) -> int:
+        """Return the time on the log's clock, in ms since 1970."""
+        ...
+
+    async def room(self, agent_type: str) -> int:
+        """Return how many more commands the workers of an agent type have room for now."""
+        ...
+
+    async def dead_letters(self, after: str = BEGINNING, count: int = 1000) -> list[DeadLetter]:
+        """Return buried commands, the oldest first, after an entry of the list."""
+        ...
+
+    async def quarantined(self, after: str = BEGINNING, count: int = 1000) -> list[Quarantined]:
+        """Return entries that could not be read, the oldest first."""
+        ...
+
+    async def reinject(self, entry: Quarantined, data: str = "") -> bool:
+        """Put a quarantined entry back where it stood, with other data if given; False: gone."""
+        ...
+
+    async def drop_quarantined(self, entry: Quarantined) -> bool:
+        """Remove a quarantined entry; False if it was gone."""
+        ...
+
+    async def announce(
+        self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int, capacity: int = 0
+    ) -> None:
+        """Say that a worker is online for its agent types, for so long.
+
+        `capacity` is how many commands it handles at once; 0 is unknown.
+        """
         ...
 
     async def retire(self, worker_id: str) -> None:
@@ -134,8 +199,20 @@ class Store(Protocol):
         """
         ...
 
+    async def take_over_signals(self, consumer: str, count: int) -> list[WakeSignal]:
+        """Take the wakes that managers had taken whose sign of life has lapsed."""
+        ...
+
     async def finish_signal(self, signal: WakeSignal) -> None:
-        """Say that a wake is done with."""
+        """Say that a wake is done with. One that another manager took over stays."""
+        ...
+
+    async def beat(self, consumer: str, ttl_ms: int) -> None:
+        """Say that a manager lives, for so long."""
+        ...
+
+    async def resign(self, consumer: str) -> None:
+        """Say that a manager is gone: others take over what it has."""
         ...
 
     async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
@@ -153,6 +230,12 @@ class Store(Protocol):
 
         They come from the agent types' control streams and from the worker's own.
         """
+        ...
+
+    async def take_over_deliveries(
+        self, agent_types: tuple[str, ...], worker_id: str, count: int
+    ) -> list[Delivery]:
+        """Take what workers of the agent types had taken, but not acknowledged before they died."""
         ...
 
     async def acknowledge(self, delivery: Delivery) -> None:

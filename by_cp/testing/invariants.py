@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from by_cp.projections.rows import ExecutionRow
-from by_cp.projections.views import Views, fold
-from by_cp.statemachine.events import Delivered, Event, ExecutionEvent, Held, Redriven
-from by_cp.statemachine.position import BEGINNING, Position, split
+from by_cp.log.breaker import policy_of
+from by_cp.projections.rows import NO_LIMIT, ExecutionRow
+from by_cp.projections.views import Views, apply, fold, initial
+from by_cp.statemachine.events import (
+    Delivered,
+    Event,
+    ExecutionEvent,
+    Held,
+    Redriven,
+    Rejected,
+    WakeRequested,
+)
+from by_cp.statemachine.position import BEGINNING, Position, split, time_ms
 from by_cp.statemachine.states import State
+from by_cp.vocabulary import ErrorCode
 
 Entries = Sequence[tuple[Position, Event]]
 """A whole log, from its beginning."""
@@ -62,15 +72,55 @@ def views_are_the_fold(entries: Entries, views: Views) -> None:
 
 
 def quotas_count_what_is_charged(views: Views) -> None:
-    """A tenant has as many in flight as executions are charged to it."""
-    charged = Counter(row.call.user_code for row in views.executions.values() if row.charged)
+    """A tenant has a lease for each execution that is charged to it, and for no other."""
+    charged: dict[str, set[str]] = {}
+    for row in views.executions.values():
+        if row.charged:
+            charged.setdefault(row.call.user_code, set()).add(row.execution_id)
     for user_code in charged.keys() | views.quotas.keys():
-        row = views.quotas.get(user_code)
-        in_flight = row.in_flight if row else 0
+        quota = views.quotas.get(user_code)
+        leased = set(quota.leases) if quota else set()
+        expected = charged.get(user_code, set())
         require(
-            in_flight == charged[user_code],
-            f"tenant {user_code!r} has {in_flight} in flight, but {charged[user_code]} are charged",
+            leased == expected and (quota is None or quota.in_flight == len(leased)),
+            f"tenant {user_code!r} has leases for {leased}, but charged are {expected}",
         )
+
+
+def every_wake_has_an_end(views: Views) -> None:
+    """Who waits for a wake stands in its group's claim, or can be roused: it is held."""
+    for row in views.wake_members.values():
+        held = row.execution_id in views.pending
+        require(held or row.group in views.wakes, f"{row} waits, and nothing will end that")
+
+
+def probes_are_few(entries: Entries) -> None:
+    """No wake gets a permit of a half-open circuit while as many hold one as its policy allows."""
+    views = initial()
+    for position, event in entries:
+        if isinstance(event, WakeRequested) and event.permit_until_ms:
+            head = views.executions[event.execution_id]
+            agent_type = head.call.agent_type
+            row, policy = views.circuits[agent_type], policy_of(views, agent_type)
+            now_ms = time_ms(position)
+            held = sum(1 for until_ms in row.permits.values() if until_ms > now_ms)
+            require(held < policy.probes_max, f"{held} probes hold a permit at {position}")
+        apply(views, event, position)
+
+
+def in_flight_within_limits(entries: Entries) -> None:
+    """At no position of the log is more leased to a tenant than its limit at that time allows.
+
+    A limit that is lowered takes nothing back: only what is leased from then on must fit.
+    """
+    views = initial()
+    for position, event in entries:
+        apply(views, event, position)
+        if isinstance(event, Held):
+            quota = views.quotas.get(views.executions[event.execution_id].call.user_code)
+            if quota is not None and quota.limit != NO_LIMIT:
+                used = quota.used(time_ms(position))
+                require(used <= quota.limit, f"{used} of {quota.limit} in flight at {position}")
 
 
 def delivered_at_most_once_a_life(entries: Entries) -> None:
@@ -107,11 +157,15 @@ def quotas_count_what_is_held(views: Views) -> None:
 def nothing_accepted_is_lost(entries: Entries, views: Views) -> None:
     """What was accepted is pending, delivered, rejected to who waits for it, or buried whole."""
     held: dict[str, Held] = {}
+    cancelled: set[str] = set()
     for _, event in entries:
         if isinstance(event, Held):
             held[event.execution_id] = event
+        elif isinstance(event, Rejected) and event.code == ErrorCode.EXECUTION_CANCELLED:
+            cancelled.add(event.execution_id)
     for execution_id, head in views.executions.items():
-        _not_lost(head, held.get(execution_id), views)
+        if execution_id not in cancelled:
+            _not_lost(head, held.get(execution_id), views)
 
 
 def _not_lost(head: ExecutionRow, held: Held | None, views: Views) -> None:

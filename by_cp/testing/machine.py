@@ -28,16 +28,20 @@ from hypothesis.stateful import (
 )
 from hypothesis.strategies import SearchStrategy
 
-from by_cp.errors import TransitionError
-from by_cp.log.answers import Answer
+from by_cp.errors import FallbackRefused, TransitionError
+from by_cp.log.answers import Answer, Attempted
 from by_cp.log.commands import (
+    Attempt,
+    Cancel,
     Command,
     Configure,
     GiveUp,
+    Mature,
     Member,
     Redrive,
     Release,
     Request,
+    Rouse,
     Settle,
     Sweep,
 )
@@ -49,15 +53,15 @@ from by_cp.projections.rows import NO_LIMIT
 from by_cp.statemachine.events import (
     BecameReady,
     Call,
-    CircuitForced,
     Delivered,
     FallbackSet,
-    QuotaSet,
     SystemEvent,
 )
+from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import State
 from by_cp.testing import invariants
 from by_cp.testing.invariants import require
+from by_cp.testing.strategies import settings
 from by_cp.vocabulary import RoutePolicy, WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 
@@ -120,6 +124,8 @@ def _calls_of(
         policy=st.sampled_from(_POLICIES),
         priority=st.integers(-1, 1),
         timeout_ms=st.sampled_from((1, 1_000, 30_000)),
+        not_before_ms=st.sampled_from((0, 0, 0, ManualClock().now_ms + 10_000)),
+        expires_at_ms=st.sampled_from((0, 0, 0, ManualClock().now_ms + 40_000)),
         session_id=st.just("session-1"),
         trace_id=st.just("trace-1"),
         message_id=st.just("message-1"),
@@ -131,15 +137,7 @@ def _calls_of(
 def _settings_of(
     agent_types: tuple[str, ...], tenants: tuple[str, ...]
 ) -> SearchStrategy[SystemEvent]:
-    cause, by = st.just(""), st.just("operator")
-    agent_type = st.sampled_from(agent_types)
-    state, reason = st.sampled_from(("CLOSED", "OPEN")), st.just("maintenance")
-    fallback = st.builds(FallbackSet, cause, agent_type, st.sampled_from((*agent_types, "")), by)
-    circuit = st.builds(CircuitForced, cause, agent_type, state, reason, by)
-    if not tenants:
-        return fallback | circuit
-    limit = st.integers(NO_LIMIT, 2)
-    return fallback | circuit | st.builds(QuotaSet, cause, st.sampled_from(tenants), limit, by)
+    return settings(st.sampled_from(agent_types), st.sampled_from(tenants or ("nobody",)))
 
 
 class ControlPlaneMachine(RuleBasedStateMachine):
@@ -167,6 +165,8 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         self.became_ready: list[Readiness] = []
         self.open_wakes: list[Signal] = []
         """Wakes that the manager was asked for and has not finished."""
+        self.attempts: list[tuple[Signal, Position]] = []
+        """Every attempt that began, with its epoch."""
         self.workers: list[str] = []
         """Every worker that ever came online."""
         self._commands: dict[str, CommandText] = {}
@@ -202,7 +202,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         before = len(self.log.entries)
         try:
             answer = self.ask(command)
-        except TransitionError as error:
+        except (TransitionError, FallbackRefused) as error:
             require(len(self.log.entries) == before, f"refused, and yet appended: {error}")
             return None
         self.executed.append((command, answer))
@@ -278,29 +278,49 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         It may die when it has told only some; then the wake is taken again, by another.
         """
         signal = self.open_wakes.pop(0)
-        decision = self.provider(signal.request())
-        waiting = wakes.in_order(self.log.views, _group(signal), signal.epoch)
-        told = [row.execution_id for row in waiting[:told_max]]
-        self.execute(self._settle(signal, decision, told))
+        waiting = [row.execution_id for row in wakes.in_order(self.log.views, _group(signal))]
+        begun = self._attempt(signal, waiting)
+        if begun is None or not begun.epoch:
+            return
+        self.attempts.append((signal, begun.epoch))
+        decision = self.provider(signal.request(begun.epoch, begun.attempt))
+        told = waiting[:told_max]
+        self.execute(self._settle(signal, decision, told, begun.epoch))
         if decision.status in _PROGRESS or len(waiting) > told_max:
             self.open_wakes.append(signal)
 
-    @precondition(lambda self: self._finished_wakes())
+    @precondition(lambda self: self._late_attempts())
     @rule(data=st.data())
-    def late_manager_answers_a_finished_wake(self, data: st.DataObject) -> None:
+    def late_manager_answers_for_an_earlier_attempt(self, data: st.DataObject) -> None:
         """A manager that was thought dead tells its decision after all: it changes nothing."""
-        signal = data.draw(st.sampled_from(self._finished_wakes()), label="signal")
+        signal, epoch = data.draw(st.sampled_from(self._late_attempts()), label="attempt")
         heads = self.log.views.executions.values()
         of_group = [head.execution_id for head in heads if head.group == _group(signal)]
         before = len(self.log.entries)
-        self.execute(self._settle(signal, WakeupDecision(status="READY"), of_group))
-        require(len(self.log.entries) == before, "a late decision of an old wake did something")
+        self.execute(self._settle(signal, WakeupDecision(status="READY"), of_group, epoch))
+        require(len(self.log.entries) == before, "a late decision of an old epoch did something")
+
+    @rule(agent_type=_one_of("agent_types"))
+    def gate_rouses(self, agent_type: str) -> None:
+        """The gate asks for wakes for what is held and waits for none."""
+        self.execute(
+            Rouse(agent_type=agent_type, members=self._held_members(agent_type), by="gate")
+        )
+
+    @rule()
+    def gate_matures(self) -> None:
+        """The gate lets delayed commands go whose time has come."""
+        come = self._matured()
+        for agent_type in self.agent_types:
+            rows = (self.log.views.pending[execution_id] for execution_id in come)
+            ids = [row.execution_id for row in rows if row.agent_type == agent_type]
+            members = tuple(self._member(execution_id) for execution_id in ids)
+            self.execute(Mature(agent_type=agent_type, members=members, by="gate"))
 
     @rule(agent_type=_one_of("agent_types"), count=st.integers(1, 3))
     def gate_releases(self, agent_type: str, count: int) -> None:
         """The gate delivers what is held for an agent type, if somebody is online."""
-        rows = pending.in_order(self.log.views, agent_type)[:count]
-        members = tuple(self._member(row.execution_id) for row in rows)
+        members = self._held_members(agent_type)[:count]
         self.execute(Release(agent_type=agent_type, members=members, by="gate"))
 
     @rule()
@@ -316,6 +336,17 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     # --- Operators --------------------------------------------------------------------------------
 
     @rule(execution_id=executions)
+    def somebody_cancels(self, execution_id: str) -> None:
+        """Whatever is held may be taken back; what was settled before stays as it was."""
+        was = self.log.views.executions[execution_id].state
+        outcome = self.execute(Cancel(execution_id=execution_id, by="operator"))
+        now = self.log.views.executions[execution_id].state
+        if was in (State.REQUESTED, State.WAKING):
+            require(outcome is not None and now == State.REJECTED, f"cancelled from {was}: {now}")
+        else:
+            require(now == was, f"cancelled from {was}, and now it is {now}")
+
+    @rule(execution_id=executions)
     def operator_redrives(self, execution_id: str) -> None:
         """An operator gives a dead letter another life; what is none is refused."""
         was = self.log.views.executions[execution_id].state
@@ -326,8 +357,12 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     @rule(event=_drawn("_settings"))
     def operator_sets(self, event: SystemEvent) -> None:
-        """An operator limits a tenant, forces a circuit, or lets another agent type stand in."""
-        require(self.execute(Configure(event=event)) is not None, f"refused: {event}")
+        """An operator sets limits, policies and fallbacks, forces a circuit, pauses or drains.
+
+        Only a fallback may be refused: it must not close a circle.
+        """
+        accepted = self.execute(Configure(event=event)) is not None
+        require(accepted or isinstance(event, FallbackSet), f"refused: {event}")
 
     @rule(kind=st.sampled_from(sorted(_BY_HAND)), data=st.data())
     def somebody_writes_by_hand(self, kind: str, data: st.DataObject) -> None:
@@ -390,11 +425,14 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         invariants.quotas_count_what_is_held(self.log.views)
 
     @invariant()
-    def nobody_waits_for_a_wake_that_is_over(self) -> None:
-        """Whoever waits, waits for a wake that the manager has yet to finish."""
-        open_epochs = {signal.epoch for signal in self.open_wakes}
-        for row in self.log.views.wake_members.values():
-            require(row.epoch in open_epochs, f"{row} waits for a wake that is over")
+    def nobody_waits_in_vain(self) -> None:
+        """Whoever waits waits in a group whose wake is under way or will be asked for again."""
+        invariants.every_wake_has_an_end(self.log.views)
+
+    @invariant()
+    def circuits_let_few_probes_through(self) -> None:
+        """At no position of the log do more wakes probe a circuit than its policy allows."""
+        invariants.probes_are_few(self.log.entries)
 
     # --- Within -----------------------------------------------------------------------------------
 
@@ -421,18 +459,50 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         self._check_quota(execution_id)
         return execution_id
 
-    def _finished_wakes(self) -> list[Signal]:
-        return [signal for signal in self.log.world.signals if signal not in self.open_wakes]
+    def _held_members(self, agent_type: str) -> tuple[Member, ...]:
+        delayed = self.log.world.delayed
+        rows = pending.in_order(self.log.views, agent_type)
+        ids = (row.execution_id for row in rows if row.execution_id not in delayed)
+        return tuple(self._member(execution_id) for execution_id in ids)
+
+    def _matured(self) -> list[str]:
+        """Return what is delayed and may go now, the longest due first."""
+        now_ms = self.log.now_ms
+        delayed = sorted((at_ms, e) for e, at_ms in self.log.world.delayed.items())
+        return [execution_id for at_ms, execution_id in delayed if at_ms <= now_ms]
+
+    def _late_attempts(self) -> list[tuple[Signal, Position]]:
+        """Return the attempts that are not the latest of their group."""
+        latest = {_group(signal): epoch for signal, epoch in self.attempts}
+        return [(s, epoch) for s, epoch in self.attempts if latest[_group(s)] != epoch]
+
+    def _attempt(self, signal: Signal, execution_ids: Sequence[str]) -> Attempted | None:
+        agent_type, user_code, region = _group(signal)
+        return self.execute(
+            Attempt(
+                agent_type=agent_type,
+                user_code=user_code,
+                region=region,
+                wake=signal.epoch,
+                members=tuple(self._member(execution_id) for execution_id in execution_ids),
+                lasts_ms=signal.call.timeout_ms,
+                by="manager",
+            )
+        )
 
     def _settle(
-        self, signal: Signal, decision: WakeupDecision, execution_ids: Sequence[str]
+        self,
+        signal: Signal,
+        decision: WakeupDecision,
+        execution_ids: Sequence[str],
+        epoch: Position,
     ) -> Settle:
         agent_type, user_code, region = _group(signal)
         return Settle(
             agent_type=agent_type,
             user_code=user_code,
             region=region,
-            epoch=signal.epoch,
+            epoch=epoch,
             status=decision.status,
             members=tuple(self._member(execution_id) for execution_id in execution_ids),
             selected=decision.selected_agent_type,
@@ -448,14 +518,15 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     def _late(self) -> list[Any]:
         now_ms = self.log.now_ms
-        return [r for r in self.log.views.pending.values() if 0 < r.deadline_ms <= now_ms]
+        return [r for r in self.log.views.pending.values() if 0 < r.due_ms <= now_ms]
 
     def _check_quota(self, execution_id: str) -> None:
         """Check that whoever was just let in was let in within the limit."""
         row = self.log.views.pending.get(execution_id)
         quota = self.log.views.quotas.get(row.user_code) if row is not None else None
         if quota is not None and quota.limit != NO_LIMIT:
-            require(quota.in_flight <= quota.limit, f"{execution_id!r} was let in over {quota}")
+            used = quota.used(self.log.now_ms)
+            require(used <= quota.limit, f"{execution_id!r} was let in over {quota}")
 
 
 def _group(signal: Signal) -> tuple[str, str, str]:

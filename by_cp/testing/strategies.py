@@ -22,11 +22,19 @@ from by_cp.log.commandtext import CommandText, cut
 from by_cp.names import NAME_LENGTH_MAX, PRIORITY_ABS_MAX, TIMEOUT_MS_MAX
 from by_cp.statemachine.events import (
     EXECUTION_EVENTS,
+    AgentDraining,
+    AgentPaused,
+    AgentResumed,
     BecameReady,
     Call,
+    CircuitClosed,
     CircuitForced,
+    CircuitHalfOpened,
+    CircuitOpened,
+    CircuitPolicySet,
     DeadLettered,
     Delivered,
+    DepthSet,
     Event,
     Evidence,
     ExecutionEvent,
@@ -34,10 +42,13 @@ from by_cp.statemachine.events import (
     FallbackSet,
     Held,
     QuotaSet,
+    RateSet,
     Redriven,
     Rejected,
     Requested,
     SystemEvent,
+    WakeAttempted,
+    WakeEnded,
     WakeProgressed,
     WakeRequested,
     event_name,
@@ -223,7 +234,7 @@ def commands(
         requests(execution_ids),
         st.builds(GiveUp, execution_id=execution_ids, reason=texts()),
         st.builds(Redrive, execution_id=execution_ids, by=texts()),
-        st.builds(Configure, event=system_events()),
+        st.builds(Configure, event=settings()),
     )
 
 
@@ -241,11 +252,15 @@ def evidences() -> SearchStrategy[Evidence]:
     """What admission saw."""
     return st.builds(
         Evidence,
-        circuit=st.sampled_from(("", "CLOSED", "OPEN", "FOREIGN")),
+        circuit=st.sampled_from(("", "CLOSED", "OPEN", "HALF_OPEN", "FOREIGN")),
         quota_used=st.integers(-1, 1000),
         quota_limit=st.integers(-1, 1000),
         workers_online=st.integers(-1, 1),
         workers_registered=st.integers(-1, 1000),
+        maintenance=st.sampled_from(("", "PAUSED", "DRAINING")),
+        depth=st.integers(-1, 1000),
+        depth_max=st.integers(-1, 1000),
+        rate_tat_us=st.integers(-1, 2**52),
     )
 
 
@@ -262,12 +277,42 @@ def execution_events(
 
 @cache
 def system_events() -> SearchStrategy[SystemEvent]:
-    """Events of no execution: circuits, quotas and fallbacks that were set."""
-    circuit = st.sampled_from(("OPEN", "CLOSED"))
+    """Events of no execution: what operators set, and what comes of what happens."""
+    group = (names(), _ABSENT_OR_NAMES, _ABSENT_OR_NAMES)
+    ended = st.sampled_from((*WakeupDecisionStatus, "ABANDONED")).map(str)
+    times = st.integers(0, 2**42)
+    return settings() | st.one_of(
+        st.builds(WakeEnded, _CAUSES, *group, positions(), positions(), ended, texts(), texts()),
+        st.builds(CircuitOpened, _CAUSES, names(), times, st.integers(0, 100), texts()),
+        st.builds(CircuitHalfOpened, _CAUSES, names()),
+        st.builds(CircuitClosed, _CAUSES, names(), texts()),
+    )
+
+
+def settings(
+    agent_types: SearchStrategy[str] = _NAMES, tenants: SearchStrategy[str] = _NAMES
+) -> SearchStrategy[SystemEvent]:
+    """Events with which operators set something."""
+    circuit = st.sampled_from(("OPEN", "CLOSED", "AUTO"))
+    limits = st.integers(-1, 3)
+    spans_ms = st.sampled_from((1, 1_000, 30_000))
+    small = st.integers(0, 3)
+    of_agent = (_CAUSES, agent_types)
     return st.one_of(
-        st.builds(CircuitForced, _CAUSES, names(), circuit, texts(), texts()),
-        st.builds(QuotaSet, _CAUSES, names(), st.integers(-1, 1000), texts()),
-        st.builds(FallbackSet, _CAUSES, names(), _ABSENT_OR_NAMES, texts()),
+        st.builds(CircuitForced, *of_agent, circuit, texts(), texts()),
+        st.builds(
+            CircuitPolicySet,
+            *(_CAUSES, st.just("") | agent_types, small, spans_ms, spans_ms, small, spans_ms),
+            texts(),
+        ),
+        st.builds(QuotaSet, _CAUSES, tenants, limits, texts()),
+        st.builds(RateSet, _CAUSES, tenants, small, spans_ms, st.integers(1, 3), texts()),
+        st.builds(DepthSet, _CAUSES, agent_types, st.just(""), limits, texts()),
+        st.builds(DepthSet, _CAUSES, st.just(""), tenants, limits, texts()),
+        st.builds(FallbackSet, *of_agent, st.just("") | agent_types, texts()),
+        st.builds(AgentPaused, *of_agent, texts(), texts()),
+        st.builds(AgentDraining, *of_agent, texts(), texts()),
+        st.builds(AgentResumed, *of_agent, texts()),
     )
 
 
@@ -346,13 +391,31 @@ def _held_command(text: CommandText) -> dict[str, Any]:
     }
 
 
+_TIMES_MS = st.just(0) | st.integers(1, 2**42)
 _HELD_COMMANDS = command_texts().map(_held_command)
 
 _OWN_FIELDS: dict[type[ExecutionEvent], SearchStrategy[dict[str, Any]]] = {
     Requested: _fields(call=calls(), evidence=evidences()),
-    Held: st.builds(dict, _HELD_COMMANDS, deadline_ms=st.just(0) | st.integers(1, 2**42)),
+    Held: st.builds(
+        dict,
+        _HELD_COMMANDS,
+        deadline_ms=_TIMES_MS,
+        not_before_ms=_TIMES_MS,
+        expires_at_ms=_TIMES_MS,
+        rank=st.integers(0, 2**42),
+    ),
     WakeRequested: _fields(
-        epoch=_or_absent(positions()), leader=_ABSENT_OR_NAMES, until_ms=st.integers(0, 2**42)
+        epoch=_or_absent(positions()),
+        leader=_ABSENT_OR_NAMES,
+        until_ms=st.integers(0, 2**42),
+        permit_until_ms=_TIMES_MS,
+    ),
+    WakeAttempted: _fields(
+        wake=positions(),
+        attempt=st.integers(1, 9),
+        until_ms=st.integers(0, 2**42),
+        reason=texts(),
+        by=texts(),
     ),
     WakeProgressed: _fields(
         status=st.sampled_from(("STARTING", "QUEUED")), reason=texts(), by=texts()

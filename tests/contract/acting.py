@@ -36,17 +36,20 @@ async def give_up(store: Store, execution_id: str, reason: str = "it takes too l
 async def settle(
     store: Store, leader: str, status: str, members: Iterable[Member] | None = None, **rest: Any
 ) -> Tally:
-    """Answer the wake that an execution waits for, to all who wait for it."""
-    head = (await store.views()).executions[leader]
+    """Answer the wake that an execution waits for, to all who wait in its group."""
+    views = await store.views()
+    head = views.executions[leader]
     agent_type, user_code, region = head.group
+    claim = views.wakes.get(head.group)
+    epoch = rest.pop("epoch", claim.epoch if claim else head.epoch)
     if members is None:
-        members = await store.wake_members(head.group, head.epoch, 1000)
+        members = await store.wake_members(head.group, 1000)
     return await store.execute(
         Settle(
             agent_type=agent_type,
             user_code=user_code,
             region=region,
-            epoch=head.epoch,
+            epoch=epoch,
             status=status,
             members=tuple(members),
             by="manager",

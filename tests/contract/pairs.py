@@ -22,6 +22,7 @@ from by_cp.statemachine.events import (
     Redriven,
     Rejected,
     Requested,
+    WakeAttempted,
     WakeProgressed,
     WakeRequested,
     event_name,
@@ -42,6 +43,7 @@ SAMPLES: tuple[ExecutionEvent, ...] = (
         *(len(REQUEST.command.before), len(REQUEST.command.name)),
     ),
     WakeRequested(ID, 0, "", until_ms=1_700_000_030_000),
+    WakeAttempted(ID, 0, "", "1700000000000-2", 1, 1_700_000_030_000, by="manager"),
     WakeProgressed(ID, 0, "", "STARTING", "pulling", "manager"),
     BecameReady(ID, 0, "", "ONLINE", "echo", by="gate"),
     Delivered(ID, 0, "", "echo"),
@@ -92,7 +94,7 @@ def by_request(policy: RoutePolicy) -> Builder:
 async def _bury(store: Store) -> None:
     await store.execute(REQUEST)
     head = (await store.views()).executions[ID]
-    [member] = await store.wake_members(head.group, head.epoch, 1)
+    [member] = await store.wake_members(head.group, 1)
     agent_type, user_code, region = head.group
     await store.execute(
         Settle(
@@ -137,7 +139,7 @@ async def check_pair(store: Store, state: State | None, build: Builder, name: st
     append = Append(event=BY_NAME[name])
     if (state, name) in TABLE:
         recorded = await store.execute(append)
-        after, version = await head_of(store), len(entries) + 1
+        after, version = await head_of(store), (before.version if before else 0) + 1
         assert after is not None
         assert (after.state, after.version) == (TABLE[state, name].dest, version)
         assert (recorded.position, recorded.version) == (after.position, version)

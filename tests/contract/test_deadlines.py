@@ -117,7 +117,7 @@ async def test_ready_after_giving_up_delivers_nothing(store: Store, around: Surr
     members = [Member("exec-1")]
     head = (await store.views()).executions["exec-1"]
     await give_up(store, "exec-1")
-    assert await store.wake_members(head.group, head.epoch, 10) == []
+    assert await store.wake_members(head.group, 10) == []
     assert await settle(store, "exec-1", "READY", members) == Tally(skipped=1)
     assert await around.control_stream("echo") == []
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
-from by_cp.errors import TransitionError
-from by_cp.log.commands import Command, GiveUp, Redrive, Release, Sweep
+from by_cp.errors import ByCpError, FallbackRefused, TransitionError
+from by_cp.log.commands import Command, GiveUp, Mature, Redrive, Release, Rouse, Sweep
 from by_cp.log.redis.store import RedisStore
-from by_cp.projections import pending, wakes
+from by_cp.projections import wakes
 from by_cp.testing import ControlPlaneMachine, strategies
 from by_cp.vocabulary import RoutePolicy
 from by_cp.wire import WakeupDecision, WakeupRequest
@@ -85,9 +85,28 @@ class TwoStores(ControlPlaneMachine):
     @rule(data=st.data(), decision=strategies.decisions())
     def somebody_settles_any_wake(self, data: st.DataObject, decision: WakeupDecision) -> None:
         """Any wake, finished or not, with any members of the agent type, its own group's or not."""
-        signal = data.draw(st.sampled_from(self.log.world.signals), label="signal")
+        signals = self.log.world.signals
+        begun = [*((s, s.epoch) for s in signals), *self.attempts]
+        signal, epoch = data.draw(st.sampled_from(begun), label="attempt")
         ids = data.draw(self._of_agent_type(signal.call.agent_type), label="ids")
-        self.execute(self._settle(signal, decision, ids))
+        self.execute(self._settle(signal, decision, ids, epoch))
+
+    @precondition(lambda self: self.log.world.signals)
+    @rule(data=st.data())
+    def somebody_attempts_any_wake(self, data: st.DataObject) -> None:
+        """Any wake, finished or not, in the name of anyone."""
+        signal = data.draw(st.sampled_from(self.log.world.signals), label="signal")
+        begun = self._attempt(signal, data.draw(self._of_agent_type(signal.call.agent_type)))
+        if begun is not None and begun.epoch:
+            self.attempts.append((signal, begun.epoch))
+
+    @rule(data=st.data(), agent_type=st.sampled_from(ControlPlaneMachine.agent_types))
+    def somebody_rouses_the_wrong_ones(self, data: st.DataObject, agent_type: str) -> None:
+        """What is over, waits already, or is delayed."""
+        ids = data.draw(self._of_agent_type(agent_type), label="ids")
+        members = tuple(self._member(execution_id) for execution_id in ids)
+        command = data.draw(st.sampled_from((Rouse, Mature)))
+        self.execute(command(agent_type=agent_type, members=members))
 
     @rule(execution_id=ControlPlaneMachine.executions, policy=st.sampled_from(RoutePolicy))
     def somebody_takes_an_id_again(self, execution_id: str, policy: RoutePolicy) -> None:
@@ -105,22 +124,22 @@ class TwoStores(ControlPlaneMachine):
     def ask(self, command: Command[A]) -> A:
         """Ask both, and compare what they say."""
         here, there = self._in_memory(command), self._on_server(command)
-        if isinstance(here, TransitionError):
+        if isinstance(here, ByCpError):
             assert (type(there), str(there)) == (type(here), str(here)), command
             raise here
         assert there == here, command
         return here
 
-    def _in_memory(self, command: Command[A]) -> A | TransitionError:
+    def _in_memory(self, command: Command[A]) -> A | ByCpError:
         try:
             return super().ask(command)
-        except TransitionError as error:
+        except (TransitionError, FallbackRefused) as error:
             return error
 
-    def _on_server(self, command: Command[A]) -> A | TransitionError:
+    def _on_server(self, command: Command[A]) -> A | ByCpError:
         try:
             return self.run(self._store.execute(command))
-        except TransitionError as error:
+        except (TransitionError, FallbackRefused) as error:
             return error
 
     def start_worker(self, agent_type: str) -> str:
@@ -169,16 +188,17 @@ class TwoStores(ControlPlaneMachine):
         assert await self._store.held_agent_types() == sorted(held)
         for agent_type in self.agent_types:
             assert await self._store.online(agent_type) == self.log.world.online(agent_type)
-            rows = pending.in_order(self.log.views, agent_type)
             listed = await self._store.held(agent_type, 1000)
-            assert listed == [self._member(row.execution_id) for row in rows]
-        for group, epoch in {(r.group, r.epoch) for r in self.log.views.wake_members.values()}:
-            members = wakes.in_order(self.log.views, group, epoch)
-            waiting = await self._store.wake_members(group, epoch, 1000)
+            assert tuple(listed) == self._held_members(agent_type)
+        for group in {row.group for row in self.log.views.wake_members.values()}:
+            members = wakes.in_order(self.log.views, group)
+            waiting = await self._store.wake_members(group, 1000)
             assert waiting == [self._member(row.execution_id) for row in members]
         due = [(due.agent_type, due.member) for due in await self._store.due(1000)]
-        late = sorted(self._late(), key=lambda row: (row.deadline_ms, row.execution_id))
+        late = sorted(self._late(), key=lambda row: (row.due_ms, row.execution_id))
         assert due == [(row.agent_type, self._member(row.execution_id)) for row in late]
+        matured = [due.member.execution_id for due in await self._store.matured(1000)]
+        assert matured == self._matured()
 
 
 def test_memory_and_server_do_the_same(url: str) -> None:

@@ -46,28 +46,17 @@ async def test_agent_types_are_listed_while_anything_is_held_for_them(store: Sto
     assert await store.held_agent_types() == ["a:b", "ü"]
 
 
-async def test_wake_members_are_those_of_one_epoch(store: Store) -> None:
-    """Whoever waits for a later wake of the group is not listed with an earlier one."""
+async def test_wake_members_are_those_of_one_group(store: Store) -> None:
+    """Whichever wake of the group they joined: its latest attempt tells them all."""
     await request(store, "exec-1", QUEUE, priority=1)
     await request(store, "exec-2", QUEUE, priority=2)
-    old = (await store.views()).executions["exec-1"]
+    await request(store, "elsewhere", QUEUE, region="eu")
+    group = (await store.views()).executions["exec-1"].group
     await settle(store, "exec-1", "FAILED", [Member("exec-2")])
     await request(store, "exec-3", QUEUE)
-    new = (await store.views()).executions["exec-3"]
-    assert old.epoch != new.epoch
-    assert await store.wake_members(old.group, old.epoch, 10) == [Member("exec-1")]
-    assert await store.wake_members(new.group, new.epoch, 10) == [Member("exec-3")]
-    assert await store.wake_members(("other", "", ""), old.epoch, 10) == []
-
-
-async def test_wake_members_of_many_epochs_are_found(store: Store) -> None:
-    """The first of the index may all wait for another wake; the one that is asked for is found."""
-    for number in range(12):
-        await request(store, f"exec-{number:02}", QUEUE, priority=9)
-    await settle(store, "exec-00", "READY", [Member("exec-00")])
-    await request(store, "late", QUEUE, priority=0)
-    head = (await store.views()).executions["late"]
-    assert await store.wake_members(head.group, head.epoch, 1) == [Member("late")]
+    assert await store.wake_members(group, 10) == [Member("exec-1"), Member("exec-3")]
+    assert await store.wake_members(group, 1) == [Member("exec-1")]
+    assert await store.wake_members(("other", "", ""), 10) == []
 
 
 async def test_workers_are_online_for_their_agent_types(store: Store) -> None:

@@ -121,4 +121,4 @@ async def test_a_released_command_waits_for_no_wake(store: Store) -> None:
     head = (await store.views()).executions["exec-1"]
     await online(store)
     await release(store)
-    assert await store.wake_members(head.group, head.epoch, 10) == []
+    assert await store.wake_members(head.group, 10) == []

@@ -82,7 +82,7 @@ async def test_wake_and_wait_holds_wakes_and_has_a_deadline(
     assert held.event.deadline_ms == 1_700_000_005_000
     assert isinstance(wake.event, WakeRequested)
     [(epoch, asked)] = await around.signals()
-    assert epoch == wake.position, "the leader's own event is the wake's fencing token"
+    assert epoch == wake.position, "the leader's own event names the wake"
     assert (asked.execution_id, asked.target_agent_type) == ("exec-1", "echo")
     assert asked.timeout_ms == 5_000
 
@@ -174,9 +174,9 @@ async def test_those_of_one_group_share_one_wake(store: Store, around: Surroundi
     """However many callers of a tenant and region want an agent, the manager is asked once."""
     for number in range(10):
         await request(store, f"exec-{number}", RoutePolicy.WAKE_AND_WAIT, user_code="acme")
-    [(epoch, asked)] = await around.signals()
+    [(_, asked)] = await around.signals()
     assert asked.execution_id == "exec-0"
-    members = await store.wake_members(("echo", "acme", ""), epoch, 100)
+    members = await store.wake_members(("echo", "acme", ""), 100)
     assert [member.execution_id for member in members] == [f"exec-{n}" for n in range(10)]
 
 

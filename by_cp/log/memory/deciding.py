@@ -13,212 +13,176 @@ from by_cp.log import admission
 from by_cp.log.answers import Outcome, Receipt, Recorded, Refused, Tally
 from by_cp.log.commands import (
     Append,
+    Attempt,
+    Cancel,
     Configure,
     GiveUp,
+    Mature,
     Redrive,
     Release,
     Request,
+    Rouse,
     Settle,
     Sweep,
 )
+from by_cp.log.memory.ending import deliver, expire, held_of, is_late, reject_held
 from by_cp.log.memory.journal import Journal
-from by_cp.projections.rows import ExecutionRow
+from by_cp.log.memory.waking import attempt, rouse, settle, wake
+from by_cp.projections.agents import DRAINING, PAUSED, RUNNING
 from by_cp.statemachine.events import (
     BecameReady,
-    DeadLettered,
+    Call,
+    CircuitHalfOpened,
     Delivered,
-    Failed,
+    FallbackSet,
     Held,
     Redriven,
     Rejected,
     Requested,
-    WakeProgressed,
-    WakeRequested,
 )
 from by_cp.statemachine.states import State
 from by_cp.statemachine.table import TABLE
 from by_cp.vocabulary import (
+    FALLBACKS_MAX,
     SENTENCES,
     WAITING,
+    WAKING_POLICIES,
     AvailabilityStatus,
     ErrorCode,
     Refusal,
     RoutePolicy,
-    WakeupDecisionStatus,
 )
-
-CLAIM_MS_MIN = 1_000
-"""A wake's claim holds at least this long, however short its leader waits."""
-
-WAKING_POLICIES = frozenset({RoutePolicy.WAKE_AND_WAIT, RoutePolicy.WAKE_AND_QUEUE})
-HELD_STATES = frozenset({State.REQUESTED, State.WAKING})
 
 
 def request(log: Journal, command: Request) -> Receipt:
     """Admit a new execution: deliver, reject, or hold it."""
     verdict = admission.admit(log.facts, command.call)
     call, execution_id, cause = command.call, command.execution_id, command.call_id
+    if verdict.half_opens:
+        log.record_system(CircuitHalfOpened("", call.agent_type), cause)
     log.record(Requested(execution_id, 0, "", call, verdict.evidence), cause)
     if verdict.code:
-        log.record(Rejected(execution_id, 0, "", verdict.code, verdict.reason), cause)
+        code, reason, retry_after_ms = verdict.code, verdict.reason, verdict.retry_after_ms
+        log.record(Rejected(execution_id, 0, "", code, reason, retry_after_ms), cause)
         return Receipt(
             execution_id,
             AvailabilityStatus.REJECT,
             call.agent_type,
-            verdict.code,
-            verdict.reason,
-            position=log.last_position,
+            code,
+            reason,
+            retry_after_ms,
+            log.last_position,
         )
     if verdict.how:
         to = verdict.agent_type
         text = command.command.addressed(to if to != call.agent_type else "")
-        log.record(BecameReady(execution_id, 0, "", verdict.how, to), cause)
-        log.record(Delivered(execution_id, 0, "", to), cause, text)
+        deliver(log, BecameReady(execution_id, 0, "", verdict.how, to), cause, text)
         status: str = (
             AvailabilityStatus.FALLBACK_TO_OTHER_AGENT_TYPE
             if verdict.how == "FALLBACK"
             else AvailabilityStatus.DELIVER_NOW
         )
         return Receipt(execution_id, status, to, position=log.last_position)
+    head = log.record(_held(log, command), cause)
+    if verdict.wakes:
+        wake(log, head, cause, verdict.permit_until_ms)
     waits = call.policy == RoutePolicy.WAKE_AND_WAIT
-    deadline_ms = log.now_ms + call.timeout_ms if waits else 0
-    name_at, name_size = len(command.command.before), len(command.command.name)
-    whole = command.command.whole.decode()
-    head = log.record(Held(execution_id, 0, "", whole, name_at, name_size, deadline_ms), cause)
-    if call.policy in WAKING_POLICIES:
-        _wake(log, head, cause)
     status = WAITING if waits else AvailabilityStatus.QUEUE_PENDING
     return Receipt(execution_id, status, call.agent_type, position=log.last_position)
 
 
-def _wake(log: Journal, head: ExecutionRow, cause: str) -> None:
-    """Let a held execution join the wake of its group, or lead a new one."""
-    now_ms = log.now_ms
-    claim = log.world.claims.get(head.group)
-    if claim is not None and claim.until_ms > now_ms:
-        event = WakeRequested(head.execution_id, 0, "", claim.epoch, claim.leader)
-    else:
-        until_ms = now_ms + max(head.call.timeout_ms, CLAIM_MS_MIN)
-        event = WakeRequested(head.execution_id, 0, "", until_ms=until_ms)
-    log.record(event, cause)
-
-
-def settle(log: Journal, command: Settle) -> Tally:
-    """Apply a wake's decision to those of the members that wait for its epoch."""
-    status, selected, reason = command.status, command.selected, command.reason
-    group = (command.agent_type, command.user_code, command.region)
-    stands_in = bool(selected) and log.world.seen(selected).online
-    if status == WakeupDecisionStatus.FALLBACK and not stands_in:
-        status = WakeupDecisionStatus.FAILED
-        key = "fallback_offline" if selected else "fallback_empty"
-        reason = SENTENCES[key] % selected if selected else SENTENCES[key]
-    final = status not in (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
-    claim = log.world.claims.get(group)
-    if final and claim is not None and claim.epoch == command.epoch:
-        del log.world.claims[group]
-
-    counts = dict.fromkeys(Tally.__struct_fields__, 0)
-    for member in command.members:
-        head = log.head(member.execution_id)
-        if head is None or head.state != State.WAKING or head.epoch != command.epoch:
-            counts["skipped"] += 1
-            continue
-        counts[_settle_one(log, command, head, status, reason)] += 1
-    return Tally(**counts)
-
-
-def _settle_one(log: Journal, command: Settle, head: ExecutionRow, status: str, reason: str) -> str:
-    """Settle one member; return the field of the tally that counts it."""
-    execution_id, cause, by = head.execution_id, command.call_id, command.by
-    agent_type = head.call.agent_type
-    match status:
-        case WakeupDecisionStatus.READY | WakeupDecisionStatus.FALLBACK:
-            fallback = status == WakeupDecisionStatus.FALLBACK
-            to = command.selected if fallback else agent_type
-            how = "FALLBACK" if fallback else "WAKE"
-            ready = BecameReady(execution_id, 0, "", how, to, command.epoch, command.worker_ids, by)
-            log.record(ready, cause)
-            log.record(Delivered(execution_id, 0, "", to), cause)
-            return "delivered"
-        case WakeupDecisionStatus.STARTING | WakeupDecisionStatus.QUEUED:
-            log.record(WakeProgressed(execution_id, 0, "", status, reason, by), cause)
-            return "progressed"
-        case WakeupDecisionStatus.REJECTED:
-            told = reason or SENTENCES["rejected"] % agent_type
-            return _reject_held(log, head, cause, told, by, command.retry_after_ms)
-        case _:
-            told = reason or SENTENCES["failed"] % agent_type
-            log.record(Failed(execution_id, 0, "", told, command.epoch, by), cause)
-            log.record(DeadLettered(execution_id, 0, "", told, by), cause)
-            return "dead_lettered"
-
-
-def _reject_held(
-    log: Journal, head: ExecutionRow, cause: str, reason: str, by: str, retry_after_ms: int = -1
-) -> str:
-    """Reject a held command: a waiting caller is told; what nobody waits for is buried."""
-    held = log.views.pending[head.execution_id]
-    execution_id, code = head.execution_id, ErrorCode.AGENT_TYPE_UNAVAILABLE
-    log.record(Rejected(execution_id, 0, "", code, reason, retry_after_ms, by), cause)
-    if held.deadline_ms:
-        return "rejected"
-    log.record(
-        DeadLettered(execution_id, 0, "", reason, by, held.command, held.name_at, held.name_size),
-        cause,
+def _held(log: Journal, command: Request) -> Held:
+    """Return the event that holds a command. A waiting caller's time ends with the command's."""
+    call, text = command.call, command.command
+    deadline_ms = 0
+    if call.policy == RoutePolicy.WAKE_AND_WAIT:
+        deadline_ms = log.now_ms + call.timeout_ms
+        if call.expires_at_ms:
+            deadline_ms = min(deadline_ms, call.expires_at_ms)
+    return Held(
+        command.execution_id,
+        *(0, "", text.whole.decode(), len(text.before), len(text.name), deadline_ms),
+        *(call.not_before_ms, call.expires_at_ms, _rank(log, call)),
     )
-    return "dead_lettered"
+
+
+def _rank(log: Journal, call: Call) -> int:
+    return log.rank(call.agent_type, call.priority, call.user_code)
 
 
 def release(log: Journal, command: Release) -> Tally:
-    """Deliver held commands, if the agent type has a worker online and no open circuit."""
+    """Deliver held commands, if the agent type has a worker online and nothing stands against it.
+
+    A circuit whose open time is over does not: a worker that is online is all the proof it needs.
+    """
     agent_type = command.agent_type
-    _, blocked = admission.open_circuit(log.facts, agent_type)
-    if blocked or not log.world.seen(agent_type).online:
+    circuit = admission.circuit_of(log.facts, agent_type)
+    mode, _ = admission.mode_of(log.facts, agent_type)
+    if circuit.blocked or mode == PAUSED or not log.world.seen(agent_type).online:
         return Tally(skipped=len(command.members))
     delivered = 0
     now_ms = log.now_ms
     for member in command.members:
-        head = log.head(member.execution_id)
-        held = log.views.pending.get(member.execution_id)
-        late = held is not None and 0 < held.deadline_ms <= now_ms
-        if head is None or held is None or late or head.state not in HELD_STATES:
+        found = held_of(log, member.execution_id)
+        if found is None or is_late(found[1], now_ms) or member.execution_id in log.world.delayed:
             continue
-        execution_id, cause = head.execution_id, command.call_id
+        execution_id, epoch = member.execution_id, found[0].epoch
         # Whoever waited for a wake got what it was to bring, so the wake succeeded.
-        ready = BecameReady(execution_id, 0, "", "ONLINE", agent_type, head.epoch, by=command.by)
-        log.record(ready, cause)
-        log.record(Delivered(execution_id, 0, "", agent_type), cause)
+        ready = BecameReady(execution_id, 0, "", "ONLINE", agent_type, epoch, by=command.by)
+        deliver(log, ready, command.call_id)
         delivered += 1
     return Tally(delivered=delivered, skipped=len(command.members) - delivered)
 
 
 def sweep(log: Journal, command: Sweep) -> Tally:
-    """Expire what is past its deadline."""
-    now_ms = log.now_ms
-    rejected = 0
+    """Expire what is past its time."""
+    counts = dict.fromkeys(Tally.__struct_fields__, 0)
     for member in command.members:
-        head = log.head(member.execution_id)
-        held = log.views.pending.get(member.execution_id)
-        if head is None or held is None or head.state not in HELD_STATES:
-            continue
-        if not 0 < held.deadline_ms <= now_ms:
-            continue
-        reason = SENTENCES["timeout"] % head.call.agent_type
-        _reject_held(log, head, command.call_id, reason, command.by)
-        rejected += 1
-    return Tally(rejected=rejected, skipped=len(command.members) - rejected)
+        found = held_of(log, member.execution_id)
+        if found is None or not is_late(found[1], log.now_ms):
+            counts["skipped"] += 1
+        else:
+            counts[expire(log, found[1], command.call_id, command.by)] += 1
+    return Tally(**counts)
+
+
+def mature(log: Journal, command: Mature) -> Tally:
+    """Let delayed commands whose time has come be delivered."""
+    matured = 0
+    for member in command.members:
+        not_before_ms = log.world.delayed.get(member.execution_id)
+        if not_before_ms is not None and not_before_ms <= log.now_ms:
+            del log.world.delayed[member.execution_id]
+            matured += 1
+    return Tally(progressed=matured, skipped=len(command.members) - matured)
 
 
 def give_up(log: Journal, command: GiveUp) -> Outcome | Refused:
     """Stop waiting; if it was settled meanwhile, answer what came out."""
-    head = log.head(command.execution_id)
+    found = held_of(log, command.execution_id)
+    if found is not None:
+        reject_held(log, found[1], command.call_id, command.reason, "caller")
+    return _outcome(log, command.execution_id)
+
+
+def cancel(log: Journal, command: Cancel) -> Outcome | Refused:
+    """Take a held command back; if it was settled meanwhile, answer what came out."""
+    found = held_of(log, command.execution_id)
+    if found is not None:
+        reason = command.reason or SENTENCES["cancelled"]
+        code = ErrorCode.EXECUTION_CANCELLED
+        event = Rejected(command.execution_id, 0, "", code, reason, by=command.by)
+        log.record(event, command.call_id)
+    return _outcome(log, command.execution_id)
+
+
+def _outcome(log: Journal, execution_id: str) -> Outcome | Refused:
+    head = log.head(execution_id)
     if head is None:
-        return Refused(Refusal.UNKNOWN, command.execution_id)
-    if head.state in HELD_STATES and head.held_at:
-        _reject_held(log, head, command.call_id, command.reason, "caller")
-    told = log.world.outcomes.get(command.execution_id)
+        return Refused(Refusal.UNKNOWN, execution_id)
+    told = log.world.outcomes.get(execution_id)
     if told is None:
-        return Refused(Refusal.ILLEGAL, command.execution_id, head.state, "Rejected")
+        return Refused(Refusal.ILLEGAL, execution_id, head.state, "Rejected")
     return told
 
 
@@ -233,25 +197,34 @@ def redrive(log: Journal, command: Redrive) -> Receipt | Refused:
     buried = log.views.dead_letters[execution_id]
     if not buried.command:
         return Refused(Refusal.NOTHING, execution_id)
-    agent_type, user_code = head.call.agent_type, head.call.user_code
-    _, blocked = admission.open_circuit(log.facts, agent_type)
-    if not blocked and user_code:
-        *_, blocked = admission.used_quota(log.facts, user_code)
+    agent_type = head.call.agent_type
+    circuit = admission.circuit_of(log.facts, agent_type)
+    mode, why = admission.mode_of(log.facts, agent_type)
+    blocked = circuit.blocked
+    if not blocked and mode == DRAINING:
+        blocked = why or SENTENCES["draining"]
+    if not blocked:
+        blocked = admission.quota_of(log.facts, head.call.user_code, rated=False).exceeded
     if blocked:
         return Refused(Refusal.REDRIVE, execution_id, reason=blocked)
 
-    online = log.world.seen(agent_type).online
+    online = mode == RUNNING and log.world.seen(agent_type).online
     log.record(Redriven(execution_id, 0, "", command.by), cause)
-    held = Held(execution_id, 0, "", buried.command, buried.name_at, buried.name_size)
+    held = Held(
+        *(execution_id, 0, "", buried.command, buried.name_at, buried.name_size),
+        rank=_rank(log, head.call),
+    )
     head = log.record(held, cause)
     status = AvailabilityStatus.QUEUE_PENDING
+    passage = circuit.passage
     if online:
         ready = BecameReady(execution_id, 0, "", "ONLINE", agent_type, by=command.by)
-        log.record(ready, cause)
-        log.record(Delivered(execution_id, 0, "", agent_type), cause)
+        deliver(log, ready, cause)
         status = AvailabilityStatus.DELIVER_NOW
-    elif head.call.policy in WAKING_POLICIES:
-        _wake(log, head, cause)
+    elif head.call.policy in WAKING_POLICIES and mode == RUNNING and passage.may_wake:
+        if passage.half_opens:
+            log.record_system(CircuitHalfOpened("", agent_type), cause)
+        wake(log, head, cause, passage.permit_until_ms)
     return Receipt(execution_id, status, agent_type, position=log.last_position)
 
 
@@ -273,17 +246,37 @@ def append(log: Journal, command: Append) -> Recorded | Refused:
     return Recorded(log.last_position, head.version)
 
 
-def configure(log: Journal, command: Configure) -> Recorded:
+def configure(log: Journal, command: Configure) -> Recorded | Refused:
     """Append a system event."""
-    return Recorded(log.record_system(command.event, command.call_id), 0)
+    event = command.event
+    if isinstance(event, FallbackSet) and not _leads_somewhere(log, event):
+        reason = SENTENCES["fallback_circle"] % (event.agent_type, event.selected, FALLBACKS_MAX)
+        return Refused(Refusal.FALLBACK, "", reason=reason)
+    return Recorded(log.record_system(event, command.call_id), 0)
+
+
+def _leads_somewhere(log: Journal, event: FallbackSet) -> bool:
+    """Tell whether the chain of fallbacks from here comes to an end, soon enough."""
+    length, name = 0, event.selected
+    while name:
+        length += 1
+        if name == event.agent_type or length > FALLBACKS_MAX:
+            return False
+        row = log.views.fallbacks.get(name)
+        name = row.selected if row else ""
+    return True
 
 
 DECIDERS: dict[type, Callable[[Journal, Any], Any]] = {
     Request: request,
+    Attempt: attempt,
     Settle: settle,
+    Rouse: rouse,
+    Mature: mature,
     Release: release,
     Sweep: sweep,
     GiveUp: give_up,
+    Cancel: cancel,
     Redrive: redrive,
     Append: append,
     Configure: configure,

@@ -6,16 +6,25 @@ from collections.abc import Callable
 
 from msgspec import structs
 
+from by_cp.log import fairness
 from by_cp.log.admission import Facts
 from by_cp.log.commandtext import json_name
-from by_cp.log.memory.world import Claim, Delivery, Signal, World
+from by_cp.log.memory.world import Delivery, Ended, Signal, World
 from by_cp.log.outcomes import outcome_of
 from by_cp.projections import views as projections
 from by_cp.projections.rows import ExecutionRow, PendingRow
-from by_cp.statemachine.events import Delivered, Event, ExecutionEvent, SystemEvent, WakeRequested
+from by_cp.statemachine.events import (
+    Delivered,
+    Event,
+    ExecutionEvent,
+    SystemEvent,
+    WakeEnded,
+    WakeRequested,
+)
 from by_cp.statemachine.position import BEGINNING, Position, split
 from by_cp.statemachine.states import Effect
 from by_cp.statemachine.table import step
+from by_cp.vocabulary import ENDED_MS
 
 
 class Journal:
@@ -30,7 +39,8 @@ class Journal:
     @property
     def facts(self) -> Facts:
         """What admission looks at."""
-        return Facts(self.views, self.world.document, self.world.seen)
+        world = self.world
+        return Facts(self.views, self.now_ms, world.document, world.seen, world.depth.__getitem__)
 
     @property
     def now_ms(self) -> int:
@@ -40,6 +50,11 @@ class Journal:
     def head(self, execution_id: str) -> ExecutionRow | None:
         """Return one execution's head."""
         return self.views.executions.get(execution_id)
+
+    def rank(self, agent_type: str, priority: int, user_code: str) -> int:
+        """Return the fair rank of the next command that is held."""
+        times = self.world.fair.setdefault(agent_type, {})
+        return fairness.rank(times, priority, user_code)
 
     def record(self, event: ExecutionEvent, cause: str, command: str = "") -> ExecutionRow:
         """Append one event of an execution, fold it, and let its effects reach the world.
@@ -59,8 +74,14 @@ class Journal:
         if Effect.DELIVER in reached.effects and isinstance(event, Delivered):
             text = command if held is None else _addressed(held, event.agent_type)
             self.world.deliver(event.agent_type, Delivery(event.execution_id, text))
-        if Effect.JOIN in reached.effects and isinstance(event, WakeRequested):
-            self._lead(head, event)
+            if held is not None:
+                times = self.world.fair.setdefault(held.agent_type, {})
+                fairness.delivered(times, held.priority, held.rank)
+        self._count(held, self.views.pending.get(event.execution_id))
+        if isinstance(event, WakeRequested) and not event.epoch:
+            self.world.signals.append(Signal(head.position, head.execution_id, head.call))
+        if Effect.JOIN in reached.effects or Effect.ATTEMPT in reached.effects:
+            self._begin(head)
         if Effect.EXHUME in reached.effects:  # it has another life, and an outcome to come
             self.world.outcomes.pop(event.execution_id, None)
         if Effect.TELL in reached.effects and held is not None:
@@ -69,7 +90,11 @@ class Journal:
 
     def record_system(self, event: SystemEvent, cause: str) -> Position:
         """Append a system event and fold it."""
-        return self._append(structs.replace(event, cause=cause))
+        position = self._append(structs.replace(event, cause=cause))
+        if isinstance(event, WakeEnded):
+            group = (event.agent_type, event.user_code, event.region)
+            self.world.ended[group] = Ended(event.epoch, self.now_ms + ENDED_MS)
+        return position
 
     def _append(self, event: Event) -> Position:
         last_ms, sequence = split(self.last_position)
@@ -80,12 +105,24 @@ class Journal:
         self.last_position = position
         return position
 
-    def _lead(self, head: ExecutionRow, event: WakeRequested) -> None:
-        if event.epoch:  # it joined a wake that is under way
-            return
-        position = head.position
-        self.world.claims[head.group] = Claim(position, head.execution_id, event.until_ms)
-        self.world.signals.append(Signal(position, head.execution_id, head.call))
+    def _begin(self, head: ExecutionRow) -> None:
+        """Forget the wake that came out before: a new one, or a new attempt, has the claim."""
+        if head.group in self.views.wakes:
+            self.world.ended.pop(head.group, None)
+
+    def _count(self, before: PendingRow | None, after: PendingRow | None) -> None:
+        """Keep what is known of the queue in step with what is held."""
+        world = self.world
+        if before is None and after is not None:
+            world.depth[after.agent_type] += 1
+            if after.not_before_ms > self.now_ms:
+                world.delayed[after.execution_id] = after.not_before_ms
+        elif before is not None and after is None:
+            world.depth[before.agent_type] -= 1
+            world.delayed.pop(before.execution_id, None)
+            if not world.depth[before.agent_type]:
+                del world.depth[before.agent_type]
+                world.fair.pop(before.agent_type, None)
 
 
 def _addressed(held: PendingRow, agent_type: str) -> str:

@@ -34,7 +34,7 @@ class MemoryLog(Journal):
         """Execute a command; one that was executed before is answered as it was then.
 
         Raises:
-            TransitionError: the log refuses; nothing was changed.
+            ByCpError: the log refuses; nothing was changed.
 
         """
         if isinstance(command, Request):

@@ -12,10 +12,12 @@ from by_cp.errors import UnknownExecution
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
-from by_cp.log.contract import Delivery, Due, Entry, WakeSignal
+from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, WakeSignal
 from by_cp.log.memory import world
 from by_cp.log.memory.log import MemoryLog, system_clock
+from by_cp.log.pacing import room
 from by_cp.projections import pending, wakes
+from by_cp.projections.rows import PendingRow
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import BEGINNING, Position, split
@@ -32,6 +34,9 @@ class MemoryStore:
         self.log = MemoryLog(clock)
         self._changed = asyncio.Event()
         self._signals_taken = 0
+        self._in_hand: dict[str, WakeSignal] = {}
+        self._beats: dict[str, int] = {}
+        self._capacities: dict[str, int] = {}
         self._deliveries_taken: dict[str, int] = {}
         self.replies: dict[str, list[str]] = {}
         """Session -> what workers answered."""
@@ -80,18 +85,21 @@ class MemoryStore:
         """Return the views as they are now; what happens later does not change them."""
         return copy.deepcopy(self.log.views)
 
-    async def wake_members(
-        self, group: tuple[str, str, str], epoch: Position, count: int
-    ) -> list[Member]:
-        """Return who waits for a wake."""
+    async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:
+        """Return who waits for a group's wake."""
         _, user_code, region = group
-        rows = wakes.in_order(self.log.views, group, epoch)[:count]
+        rows = wakes.in_order(self.log.views, group)[:count]
         return [Member(row.execution_id, user_code, region) for row in rows]
 
     async def held(self, agent_type: str, count: int) -> list[Member]:
         """Return what is held for an agent type."""
-        rows = pending.in_order(self.log.views, agent_type)[:count]
-        return [Member(row.execution_id, row.user_code, row.region) for row in rows]
+        delayed = self.log.world.delayed
+        rows = [
+            row
+            for row in pending.in_order(self.log.views, agent_type)
+            if row.execution_id not in delayed
+        ]
+        return [Member(row.execution_id, row.user_code, row.region) for row in rows[:count]]
 
     async def held_agent_types(self) -> list[str]:
         """Return the agent types for which anything is held."""
@@ -100,15 +108,65 @@ class MemoryStore:
     async def due(self, count: int) -> list[Due]:
         """Return executions whose deadline has passed."""
         now_ms = self.log.now_ms
-        rows = [r for r in self.log.views.pending.values() if 0 < r.deadline_ms <= now_ms]
-        rows.sort(key=lambda row: (row.deadline_ms, row.execution_id))
+        rows = [r for r in self.log.views.pending.values() if 0 < r.due_ms <= now_ms]
+        rows.sort(key=lambda row: (row.due_ms, row.execution_id))
+        return [_due(row) for row in rows[:count]]
+
+    async def matured(self, count: int) -> list[Due]:
+        """Return delayed executions whose time has come."""
+        now_ms = self.log.now_ms
+        come = [(at, e) for e, at in self.log.world.delayed.items() if at <= now_ms]
+        return [_due(self.log.views.pending[e]) for _, e in sorted(come)[:count]]
+
+    async def now_ms(self) -> int:
+        """Return the log's time."""
+        return self.log.now_ms
+
+    async def room(self, agent_type: str) -> int:
+        """Return how many more commands the workers have room for."""
+        workers = self.log.world.online(agent_type)
+        stream = RedisKeys.ctrl_stream(agent_type)
+        sent = len(self.log.world.control_streams.get(agent_type, ()))
+        untaken = sent - self._deliveries_taken.get(stream, 0)
+        return room((self._capacities.get(w, 0) for w in workers), untaken)
+
+    async def dead_letters(self, after: str = BEGINNING, count: int = 1000) -> list[DeadLetter]:
+        """Return buried commands."""
+        rows = sorted(self.log.views.dead_letters.values(), key=lambda row: split(row.position))
+        later = [row for row in rows if split(row.position) > split(after)]
         return [
-            Due(row.agent_type, Member(row.execution_id, row.user_code, row.region))
-            for row in rows[:count]
+            DeadLetter(
+                row.position,
+                row.execution_id,
+                row.agent_type,
+                row.user_code,
+                self.log.views.executions[row.execution_id].call.region,
+                row.reason,
+                len(row.command.encode()),
+            )
+            for row in later[:count]
         ]
 
-    async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
+    async def quarantined(self, after: str = BEGINNING, count: int = 1000) -> list[Quarantined]:
+        """Return nothing: what comes into memory can be read."""
+        del after, count
+        return []
+
+    async def reinject(self, entry: Quarantined, data: str = "") -> bool:
+        """Find nothing to put back."""
+        del entry, data
+        return False
+
+    async def drop_quarantined(self, entry: Quarantined) -> bool:
+        """Find nothing to remove."""
+        del entry
+        return False
+
+    async def announce(
+        self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int, capacity: int = 0
+    ) -> None:
         """Say that a worker is online."""
+        self._capacities[worker_id] = capacity
         self.log.world.announce(worker_id, agent_types, ttl_ms)
 
     async def retire(self, worker_id: str) -> None:
@@ -121,18 +179,42 @@ class MemoryStore:
 
     async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
         """Take wakes to do."""
-        del consumer  # one process, one event loop: nobody else takes
         await self._change(lambda: len(self.log.world.signals) > self._signals_taken, block_ms)
         first = self._signals_taken
         taken = self.log.world.signals[first : first + count]
         self._signals_taken += len(taken)
         return [
-            WakeSignal(str(first + number), signal.epoch, signal.request())
+            self._hand(WakeSignal(str(first + number), signal.epoch, signal.request(), consumer))
             for number, signal in enumerate(taken)
         ]
 
+    def _hand(self, signal: WakeSignal) -> WakeSignal:
+        self._in_hand[signal.entry_id] = signal
+        return signal
+
+    async def take_over_signals(self, consumer: str, count: int) -> list[WakeSignal]:
+        """Take what managers had whose sign of life has lapsed."""
+        now_ms = self.log.world.clock()
+        orphaned = [s for s in self._in_hand.values() if self._beats.get(s.consumer, 0) <= now_ms]
+        return [
+            self._hand(s._replace(consumer=consumer, taken_over_from=s.consumer))
+            for s in orphaned[:count]
+            if s.consumer != consumer
+        ]
+
     async def finish_signal(self, signal: WakeSignal) -> None:
-        """Nothing: a signal in memory is gone once it is taken."""
+        """Forget a wake that is done with, unless another manager took it over."""
+        found = self._in_hand.get(signal.entry_id)
+        if found is not None and found.consumer == signal.consumer:
+            del self._in_hand[signal.entry_id]
+
+    async def beat(self, consumer: str, ttl_ms: int) -> None:
+        """Say that a manager lives."""
+        self._beats[consumer] = self.log.world.clock() + ttl_ms
+
+    async def resign(self, consumer: str) -> None:
+        """Say that a manager is gone."""
+        self._beats.pop(consumer, None)
 
     async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
         """Deliver a command to one worker."""
@@ -152,6 +234,13 @@ class MemoryStore:
         for delivery in taken:
             self._deliveries_taken[delivery.stream] = int(delivery.entry_id) + 1
         return taken
+
+    async def take_over_deliveries(
+        self, agent_types: tuple[str, ...], worker_id: str, count: int
+    ) -> list[Delivery]:
+        """Find nothing: a delivery in memory is gone once it is taken."""
+        del agent_types, worker_id, count
+        return []
 
     def _untaken(self, agent_types: tuple[str, ...], worker_id: str, count: int) -> list[Delivery]:
         """Return the next deliveries of some agent types and of one worker."""
@@ -186,3 +275,7 @@ class MemoryStore:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
                 return
+
+
+def _due(row: PendingRow) -> Due:
+    return Due(row.agent_type, Member(row.execution_id, row.user_code, row.region))

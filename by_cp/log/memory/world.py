@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -43,8 +44,8 @@ class Signal(NamedTuple):
     execution_id: str
     call: Call
 
-    def request(self) -> WakeupRequest:
-        """Return what a manager is asked."""
+    def request(self, epoch: str = "", attempt: int = 1) -> WakeupRequest:
+        """Return what a provider is asked, in an attempt of this wake."""
         call = self.call
         return WakeupRequest(
             execution_id=self.execution_id,
@@ -59,14 +60,15 @@ class Signal(NamedTuple):
             region=call.region,
             priority=call.priority,
             metadata=msgspec.json.decode(call.metadata),
+            epoch=epoch,
+            attempt=attempt,
         )
 
 
-class Claim(NamedTuple):
-    """Who leads a group's wake, and until when that holds."""
+class Ended(NamedTuple):
+    """A wake that came out; its attempt may go on telling those who wait."""
 
     epoch: Position
-    leader: str
     until_ms: int
 
 
@@ -81,7 +83,14 @@ class World:
         """Agent type -> workers that registered for it, dead ones included."""
         self.documents: dict[tuple[str, str], str] = {}
         """(circuit, quota or fallback; name) -> JSON that someone wrote by hand."""
-        self.claims: dict[tuple[str, str, str], Claim] = {}
+        self.ended: dict[tuple[str, str, str], Ended] = {}
+        """Wake group -> its last wake, until a new one begins."""
+        self.depth: Counter[str] = Counter()
+        """Agent type -> how many commands are held for it."""
+        self.delayed: dict[str, int] = {}
+        """execution_id -> its `not_before_ms`, until it has matured."""
+        self.fair: dict[str, dict[str, int]] = {}
+        """Agent type -> the virtual times of its fair queue; see `fairness.py`."""
         self.control_streams: dict[str, list[Delivery]] = {}
         self.signals: list[Signal] = []
         self.outcomes: dict[str, Outcome] = {}

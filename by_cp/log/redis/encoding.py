@@ -9,36 +9,38 @@ import msgspec
 from msgspec import structs
 
 from by_cp.errors import ServerError
-from by_cp.log.answers import Answer, Outcome, Receipt, Recorded, Refused, Tally
+from by_cp.log.answers import Answer, Attempted, Outcome, Receipt, Recorded, Refused, Tally
 from by_cp.log.commands import (
     Append,
+    Attempt,
+    Cancel,
     Command,
     Configure,
     GiveUp,
+    Mature,
     Member,
     Redrive,
     Release,
     Request,
+    Rouse,
     Settle,
     Sweep,
 )
 from by_cp.log.redis.layout import keys_of
 from by_cp.statemachine.events import (
     Call,
-    CircuitForced,
     ExecutionEvent,
-    FallbackSet,
-    QuotaSet,
     SystemEvent,
 )
 from by_cp.vocabulary import RoutePolicy
 
 _PACK = msgspec.msgpack.Encoder()
 _REPLY: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-    Receipt | Outcome | Tally | Recorded | Refused
+    Receipt | Outcome | Tally | Attempted | Recorded | Refused
 )
 _CALL = msgspec.msgpack.Decoder(Call)
 _HOLDING = frozenset(RoutePolicy) - {RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY}
+_NOBODY = Member("")
 _COMMON_FIELDS = frozenset((*ExecutionEvent.__struct_fields__, *SystemEvent.__struct_fields__))
 
 
@@ -64,7 +66,7 @@ def decode_call(data: bytes) -> Call:
 
 
 def encode(command: Command[Any], known: Known | None = None) -> WireCall:
-    """Encode a command. GiveUp, Redrive and most Appends need to know their execution's Call."""
+    """Encode a command. Those that name only an execution need to know its Call."""
     match command:
         case Request():
             return _request(command)
@@ -74,15 +76,19 @@ def encode(command: Command[Any], known: Known | None = None) -> WireCall:
                 *(command.epoch, command.status, command.selected, command.reason),
                 *(command.retry_after_ms, _PACK.encode(command.worker_ids), command.by),
             )
-            return _batch("settle", command, command.agent_type, one, arguments)
-        case Release():
-            arguments = (command.agent_type, command.by)
-            return _batch("release", command, command.agent_type, Member(""), arguments)
-        case Sweep():
-            arguments = (command.agent_type, command.by)
-            return _batch("sweep", command, command.agent_type, Member(""), arguments)
+            return _batch("settle", command, (*_group(command), *arguments), one)
+        case Attempt():
+            one = Member("", command.user_code, command.region)
+            arguments = (command.wake, command.lasts_ms, command.reason, command.by)
+            return _batch("attempt", command, (*_group(command), *arguments), one)
+        case Release() | Sweep() | Rouse() | Mature():
+            name = type(command).__name__.lower()
+            return _batch(name, command, (command.agent_type, command.by))
         case GiveUp():
             return _one("give_up", command, command.execution_id, known, (command.reason,))
+        case Cancel():
+            arguments = (command.reason, command.by)
+            return _one("cancel", command, command.execution_id, known, arguments)
         case Redrive():
             return _one("redrive", command, command.execution_id, known, (command.by,))
         case Append():
@@ -99,7 +105,7 @@ def decode(command: Command[Any], reply: Any) -> Any:
     """Decode a reply into the command's answer.
 
     Raises:
-        TransitionError: the log refused.
+        ByCpError: the log refused.
         ServerError: the reply is none of the library's.
 
     """
@@ -141,7 +147,8 @@ def _request(command: Request) -> WireCall:
     body = _PACK.encode(call)
     digest = hashlib.blake2b(body, digest_size=12)
     digest.update(text.whole)
-    name = "request" if call.policy in _HOLDING else "request_now"
+    holds = call.policy in _HOLDING or call.not_before_ms > 0
+    name = "request" if holds else "request_now"
     member = Member(command.execution_id, call.user_code, call.region, command.inbox)
     return WireCall(
         name,
@@ -156,13 +163,13 @@ def _request(command: Request) -> WireCall:
 
 def _batch(
     name: str,
-    command: Settle | Release | Sweep,
-    agent_type: str,
-    one: Member,
+    command: Settle | Attempt | Release | Sweep | Rouse | Mature,
     arguments: tuple[str | bytes | int, ...],
+    one: Member = _NOBODY,
 ) -> WireCall:
+    """Encode a batch; of a settle or an attempt, `one` has the group's tenant and region."""
     members = command.members
-    keys = keys_of(name, agent_type, one, call_id=command.call_id, members=members)
+    keys = keys_of(name, command.agent_type, one, call_id=command.call_id, members=members)
     ids = (member.execution_id for member in members)
     return WireCall(name, keys, command.call_id, (*arguments, *ids))
 
@@ -182,14 +189,14 @@ def _one(
 
 def _configure(command: Configure) -> WireCall:
     event = command.event
-    agent_type = user_code = ""
-    match event:
-        case CircuitForced() | FallbackSet():
-            agent_type = event.agent_type
-        case QuotaSet():
-            user_code = event.user_code
+    agent_type, user_code = getattr(event, "agent_type", ""), getattr(event, "user_code", "")
     keys = keys_of("configure", agent_type, Member("", user_code), call_id=command.call_id)
-    return WireCall("configure", keys, command.call_id, (event.name, _own_fields(event)))
+    arguments = (agent_type, event.name, _own_fields(event))
+    return WireCall("configure", keys, command.call_id, arguments)
+
+
+def _group(command: Settle | Attempt) -> tuple[str, str, str]:
+    return (command.agent_type, command.user_code, command.region)
 
 
 def _own_fields(event: ExecutionEvent | SystemEvent) -> bytes:

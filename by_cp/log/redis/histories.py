@@ -85,41 +85,43 @@ async def call_of(caller: Caller, execution_id: str) -> tuple[Call, str] | None:
     return None
 
 
-async def members(
-    caller: Caller, key: str, count: int, epoch: Position | None = None
-) -> list[Member]:
-    """Return the first of an index, next first; with an epoch, only those who wait for it."""
+async def members(caller: Caller, key: str, count: int) -> list[Member]:
+    """Return the first of an index, next first."""
     found: list[Member] = []
     first = 0
     while len(found) < count:
         page_size = min(count, PAGE)
         names = await caller.command("ZRANGE", key, first, first + page_size - 1)
         first += len(names)
-        ids = [name.decode().partition("/")[2] for name in names]
-        for execution_id, (body, inbox, waits_for) in await _heads(caller, ids):
-            if body is not None and epoch in (None, (waits_for or b"").decode()):
+        ids = [_id_of(name.decode()) for name in names]
+        for execution_id, (body, inbox) in await _heads(caller, ids):
+            if body is not None:
                 found.append(_member(execution_id, body, inbox))
         if len(names) < page_size:
             break
     return found[:count]
 
 
-async def due(caller: Caller, now_ms: int, count: int) -> list[Due]:
-    """Return those whose deadline has passed."""
-    names = await caller.command(
-        "ZRANGEBYSCORE", RedisKeys.deadlines(), "-inf", now_ms, "LIMIT", 0, count
-    )
+def _id_of(name: str) -> str:
+    """Return the execution of an index entry: `position/id`, or `rank/position/id`."""
+    first, _, rest = name.partition("/")
+    return rest if "-" in first else rest.partition("/")[2]
+
+
+async def due(caller: Caller, key: str, now_ms: int, count: int) -> list[Due]:
+    """Return those of an index by time whose time has come."""
+    names = await caller.command("ZRANGEBYSCORE", key, "-inf", now_ms, "LIMIT", 0, count)
     heads = await _heads(caller, [name.decode() for name in names])
     return [
         Due(decode_call(body).agent_type, _member(execution_id, body, inbox))
-        for execution_id, (body, inbox, _) in heads
+        for execution_id, (body, inbox) in heads
         if body is not None
     ]
 
 
 async def _heads(caller: Caller, ids: list[str]) -> list[tuple[str, Any]]:
     heads = await asyncio.gather(
-        *(caller.command("HMGET", RedisKeys.head(e), "b", "i", "e") for e in ids)
+        *(caller.command("HMGET", RedisKeys.head(e), "b", "i") for e in ids)
     )
     return list(zip(ids, heads, strict=True))
 

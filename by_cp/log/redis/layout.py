@@ -1,8 +1,8 @@
 """Which keys each command may touch: the order of KEYS, declared once for Python and Lua.
 
-A server-side function is only given keys, it makes none up; two exceptions are in `lua/workers.lua`
-(a worker's lease is known only after the set of workers was read) and `lua/effects.lua` (the
-control stream of a fallback). Both build them from `PREFIXES`.
+A server-side function is only given keys, it makes none up, with two exceptions: `lua/workers.lua`
+(a worker's lease is known only after the set of workers was read) and where a fallback's name is
+known only there: its rows and its control stream. They are built from `PREFIXES`.
 """
 
 from __future__ import annotations
@@ -12,34 +12,43 @@ from collections.abc import Iterable
 from by_cp.keys import RedisKeys, wake_group
 from by_cp.log.commands import Member
 
-SHARED = ("log", "pending", "depth", "deadlines", "dead", "dead_index", "wakeup")
+SHARED = ("log", "pending", "depth", "deadlines", "delayed", "dead", "dead_index", "wakeup")
 AGENT = (
-    *("ctrl", "circuit", "circuit_doc", "fallback", "fallback_doc"),
-    *("index", "availability", "registry", "online"),
+    *("ctrl", "circuit", "circuit_default", "circuit_doc", "fallback", "fallback_doc"),
+    *("index", "fair", "availability", "registry", "online"),
 )
 EXECUTION_KEYS = (
-    *("head", "result", "inbox", "quota", "quota_doc", "quota_user_doc", "wake_members"),
+    *("head", "result", "inbox", "quota", "leases", "quota_doc", "quota_user_doc"),
+    *("wake_members", "wake", "dedupe"),
 )
 GROUP = ("wake", "dedupe")
 
 LAYOUT: dict[str, tuple[str, ...]] = {
-    "request": (*SHARED, *AGENT, *EXECUTION_KEYS, *GROUP),
+    "request": (*SHARED, *AGENT, *EXECUTION_KEYS),
     # FAIL_FAST and SEND_ANYWAY neither hold nor wake: they need fewer, and that is the hot path.
     "request_now": (
-        *("log", "head", "quota", "quota_doc", "quota_user_doc"),
-        *("ctrl", "circuit", "circuit_doc", "fallback", "fallback_doc", "registry", "online"),
+        *("log", "head", "quota", "leases", "quota_doc", "quota_user_doc", "ctrl"),
+        *("circuit", "circuit_default", "circuit_doc", "fallback", "fallback_doc"),
+        *("registry", "online"),
     ),
+    "attempt": ("call", *SHARED, *AGENT, *GROUP),
     "settle": ("call", *SHARED, *AGENT, *GROUP),
+    "rouse": ("call", *SHARED, *AGENT),
+    "mature": ("call", *SHARED, *AGENT),
     "release": ("call", *SHARED, *AGENT),
     "sweep": ("call", *SHARED, *AGENT),
     "give_up": ("call", *SHARED, *AGENT, *EXECUTION_KEYS),
-    "redrive": ("call", *SHARED, *AGENT, *EXECUTION_KEYS, *GROUP),
-    "append": ("call", *SHARED, *AGENT, *EXECUTION_KEYS, *GROUP),
+    "cancel": ("call", *SHARED, *AGENT, *EXECUTION_KEYS),
+    "redrive": ("call", *SHARED, *AGENT, *EXECUTION_KEYS),
+    "append": ("call", *SHARED, *AGENT, *EXECUTION_KEYS),
     "configure": (
         *("call", "log", "circuit", "circuit_doc", "fallback", "fallback_doc"),
-        *("quota", "quota_doc", "quota_user_doc"),
+        *("quota", "leases", "quota_doc", "quota_user_doc"),
     ),
     "send_to_worker": ("call", "lease", "worker_ctrl"),
+    "take_over": ("call", "stream", "lease"),
+    "finish": ("call", "stream"),
+    "requite": ("call", "stream", "quarantine"),
 }
 """Command of the library -> names of its keys, in order; a batch's members follow."""
 
@@ -49,6 +58,9 @@ PREFIXES = {
     "online": RedisKeys.online(""),
     "scan": RedisKeys.scan(""),
     "ctrl": RedisKeys.ctrl_stream(""),
+    "view_circuit": RedisKeys.view_circuit(""),
+    "view_fallback": RedisKeys.view_fallback(""),
+    "fallback_doc": RedisKeys.control_plane_agent_fallback(""),
 }
 
 _SHARED_KEYS = {
@@ -56,6 +68,7 @@ _SHARED_KEYS = {
     "pending": RedisKeys.control_plane_delivery_pending_stream(),
     "depth": RedisKeys.pending_depth(),
     "deadlines": RedisKeys.deadlines(),
+    "delayed": RedisKeys.delayed(),
     "dead": RedisKeys.control_plane_deadletter_stream(),
     "dead_index": RedisKeys.dead_letter_index(),
     "wakeup": RedisKeys.control_plane_wakeup_stream(),
@@ -71,16 +84,25 @@ def keys_of_worker(worker_id: str, call_id: str) -> list[str]:
     ]
 
 
+def keys_of_stream(stream: str, call_id: str, *others: str) -> list[str]:
+    """Return the KEYS of a command that is about one stream, and what else it names."""
+    return [RedisKeys.call(call_id), stream, *others]
+
+
 def _execution_keys(member: Member, agent_type: str) -> dict[str, str]:
     user_code = member.user_code
+    group = wake_group(agent_type, user_code, member.region)
     return {
         "head": RedisKeys.head(member.execution_id),
         "result": RedisKeys.control_plane_wakeup_result_stream(member.execution_id),
         "inbox": RedisKeys.inbox(member.inbox),
         "quota": RedisKeys.view_quota(user_code),
+        "leases": RedisKeys.leases(user_code),
         "quota_doc": RedisKeys.control_plane_tenant_quota(user_code),
         "quota_user_doc": RedisKeys.control_plane_user_quota(user_code),
-        "wake_members": RedisKeys.wake_members(wake_group(agent_type, user_code, member.region)),
+        "wake_members": RedisKeys.wake_members(group),
+        "wake": RedisKeys.wake(group),
+        "dedupe": RedisKeys.control_plane_wakeup_dedupe(agent_type, user_code, member.region),
     }
 
 
@@ -97,22 +119,21 @@ def keys_of(
     `one` is the execution of a command that is about one; of a settle, it names the group's tenant
     and region.
     """
-    group = wake_group(agent_type, one.user_code, one.region)
     known = {
         **_SHARED_KEYS,
         **_execution_keys(one, agent_type),
         "call": RedisKeys.call(call_id),
         "ctrl": RedisKeys.ctrl_stream(agent_type),
         "circuit": RedisKeys.view_circuit(agent_type),
+        "circuit_default": RedisKeys.view_circuit(""),
         "circuit_doc": RedisKeys.control_plane_agent_circuit(agent_type),
         "fallback": RedisKeys.view_fallback(agent_type),
         "fallback_doc": RedisKeys.control_plane_agent_fallback(agent_type),
         "index": RedisKeys.pending_index(agent_type),
+        "fair": RedisKeys.fair(agent_type),
         "availability": RedisKeys.control_plane_agent_availability(agent_type),
         "registry": RedisKeys.agent_type_members(agent_type),
         "online": RedisKeys.online(agent_type),
-        "wake": RedisKeys.wake(group),
-        "dedupe": RedisKeys.control_plane_wakeup_dedupe(agent_type, one.user_code, one.region),
     }
     keys = [known[name] for name in LAYOUT[command]]
     for member in members:

@@ -13,28 +13,46 @@ from importlib.resources import files
 
 from by_cp.log import foreign
 from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, PREFIXES
+from by_cp.projections.circuit import STRIKES_MAX
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import (
     EVENTS,
     Call,
     Event,
+    Evidence,
     ExecutionEvent,
     Requested,
     SystemEvent,
     event_name,
     tag_of,
 )
-from by_cp.vocabulary import SENTENCES, WORKER_NAME_BYTES_MAX
+from by_cp.vocabulary import (
+    ATTEMPT_MS_MIN,
+    CIRCUIT_POLICY,
+    ENDED_MS,
+    FALLBACKS_MAX,
+    OPEN_DOUBLINGS_MAX,
+    RETRY_HINT_MS,
+    ROUSE_GRACE_MS,
+    SENTENCES,
+    WAKING_POLICIES,
+    WORKER_NAME_BYTES_MAX,
+)
 
 MODULES = (
     *(
         "clock",
         "log",
         "documents",
+        "fairness",
         "workers",
         "answers",
         "effects",
+        "breaker",
         "admission",
+        "ending",
+        "waking",
+        "settings",
         "commands",
         "main",
     ),
@@ -120,7 +138,17 @@ def _data() -> dict[str, Literal]:
         "CALL": {name: place for place, name in enumerate(Call.__struct_fields__, start=1)},
         # The Call's place in a Requested event as it stands in the log, tag first.
         "REQUESTED_CALL": 2 + Requested.__struct_fields__.index("call"),
+        "EVIDENCE": {name: place for place, name in enumerate(Evidence.__struct_fields__, start=1)},
         "SENTENCE": dict(SENTENCES),
+        "WAKING_POLICIES": dict.fromkeys(sorted(WAKING_POLICIES), True),
+        "CIRCUIT_POLICY": dict(CIRCUIT_POLICY),
+        "STRIKES_MAX": STRIKES_MAX,
+        "OPEN_DOUBLINGS_MAX": OPEN_DOUBLINGS_MAX,
+        "FALLBACKS_MAX": FALLBACKS_MAX,
+        "RETRY_HINT_MS": RETRY_HINT_MS,
+        "ATTEMPT_MS_MIN": ATTEMPT_MS_MIN,
+        "ROUSE_GRACE_MS": ROUSE_GRACE_MS,
+        "ENDED_MS": ENDED_MS,
         "PREFIX": dict(PREFIXES),
         "LAYOUT": dict(LAYOUT),
         "EXECUTION_KEYS": EXECUTION_KEYS,
@@ -140,7 +168,7 @@ def _body() -> str:
     lines += ["local ENCODE = {}", *_encoders()]
     tables = ", ".join(MODULES[:-1])
     empty = ", ".join("{}" for _ in MODULES[:-1])
-    lines.append(f"local {tables}, settings = {empty}, {{}}")
+    lines.append(f"local {tables} = {empty}")
     sources = files("by_cp.log.redis").joinpath("lua")
     # Each file in a block of its own: Lua allows 200 locals in one.
     lines += [

@@ -7,16 +7,24 @@ import time
 
 import msgspec
 
+from by_cp.errors import ServerError
 from by_cp.keys import RedisKeys
+from by_cp.log.pacing import room
 from by_cp.log.redis.calls import Caller
+from by_cp.log.redis.streams import named_groups, unfinished
 
 
 async def announce(
-    caller: Caller, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int
+    caller: Caller,
+    worker_id: str,
+    agent_types: tuple[str, ...],
+    ttl_ms: int,
+    capacity: int = 0,
 ) -> None:
     """Renew a worker's lease, and register it for its agent types."""
     now_ms = time.time_ns() // 1_000_000  # by-framework's last_seen is the worker's own clock
-    lease = msgspec.json.encode({"version": 1, "token": None, "last_seen": now_ms})
+    document = {"version": 1, "token": None, "last_seen": now_ms}
+    lease = msgspec.json.encode(document | ({"capacity": capacity} if capacity else {}))
     registrations = [
         command
         for agent_type in agent_types
@@ -54,15 +62,71 @@ async def retire(caller: Caller, worker_id: str) -> None:
     )
 
 
+async def registered(caller: Caller, agent_type: str) -> set[str]:
+    """Return the workers that registered for an agent type, dead ones included."""
+    members = await caller.command("SMEMBERS", RedisKeys.agent_type_members(agent_type))
+    return {member.decode() for member in members}
+
+
 async def online(caller: Caller, agent_type: str) -> tuple[str, ...]:
     """Return the workers of an agent type whose lease holds."""
-    members = await caller.command("SMEMBERS", RedisKeys.agent_type_members(agent_type))
-    workers = sorted(member.decode() for member in members)
+    return tuple(await _leases(caller, agent_type))
+
+
+async def _leases(caller: Caller, agent_type: str) -> dict[str, bytes]:
+    """Return the leases that hold, by worker."""
+    workers = sorted(await registered(caller, agent_type))
     if not workers:
-        return ()
+        return {}
     keys = [RedisKeys.worker_online_lease(worker) for worker in workers]
     leases = await caller.command("MGET", *keys)
-    return tuple(worker for worker, lease in zip(workers, leases, strict=True) if _holds(lease))
+    found = zip(workers, leases, strict=True)
+    return {worker: lease for worker, lease in found if _holds(lease)}
+
+
+async def room_of(caller: Caller, agent_type: str, group: str) -> int:
+    """Return how many more commands the workers of an agent type have room for.
+
+    What a worker took that is gone by now does not count: nobody works on it.
+    """
+    stream = RedisKeys.ctrl_stream(agent_type)
+    leases, length, pending = await asyncio.gather(
+        _leases(caller, agent_type),
+        caller.command("XLEN", stream),
+        _taken(caller, stream, group),
+    )
+    capacities = map(_capacity, leases.values())
+    if pending is None:  # of whatever group the workers are, none of ours has read yet
+        return room(capacities, int(length))
+    undelivered, taken = pending
+    working = sum(count for worker, count in taken.items() if worker in leases)
+    return room(capacities, min(int(length), undelivered + working))
+
+
+async def _taken(caller: Caller, stream: str, group: str) -> tuple[int, dict[str, int]] | None:
+    """Return how much nobody has taken, and how much each consumer has; None without the group."""
+    try:
+        groups, summary = await asyncio.gather(
+            caller.command("XINFO", "GROUPS", stream), caller.command("XPENDING", stream, group)
+        )
+    except ServerError:  # no stream, or no group yet
+        return None
+    found = named_groups(groups).get(group)
+    if found is None:
+        return None
+    lag, taken = found.get("lag"), unfinished(summary)
+    if lag is None:  # the server cannot tell, for entries were deleted; then all that is there
+        lag = max(0, int(await caller.command("XLEN", stream)) - sum(taken.values()))
+    return int(lag), taken
+
+
+def _capacity(lease: bytes) -> int:
+    try:
+        document = msgspec.json.decode(lease)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+    capacity = document.get("capacity") if isinstance(document, dict) else None
+    return capacity if isinstance(capacity, int) and capacity > 0 else 0
 
 
 def _holds(lease: bytes | None) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 
-from by_cp.keys import RedisKeys
+from by_cp.keys import RedisKeys, unquote
 from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.histories import call_of
 from by_cp.projections.rows import (
     NO_LIMIT,
+    AgentRow,
     AvailabilityRow,
+    CircuitPolicyRow,
     CircuitRow,
     DeadLetterRow,
     ExecutionRow,
@@ -21,6 +24,7 @@ from by_cp.projections.rows import (
     PendingRow,
     QuotaRow,
     WakeMemberRow,
+    WakeRow,
 )
 from by_cp.projections.views import Views
 from by_cp.statemachine.states import State
@@ -34,6 +38,18 @@ async def live_views(caller: Caller) -> Views:
     Not one atomic moment: rows that change meanwhile are read as they are when they are reached.
     """
     views = Views()
+    await _read_executions(caller, views)
+    await _read_agents(caller, views)
+    async for user_code, fields in _hashes(caller, RedisKeys.view_quota("")):
+        views.quotas[user_code] = await quota_row(caller, user_code, fields)
+    async for name, fields in _hashes(caller, RedisKeys.wake("")):
+        if "z" not in fields:
+            wake = _wake_row(name, fields)
+            views.wakes[wake.group] = wake
+    return views
+
+
+async def _read_executions(caller: Caller, views: Views) -> None:
     async for execution_id, head in _hashes(caller, RedisKeys.head("")):
         row = await execution_row(caller, execution_id, head)
         if row is None:
@@ -47,22 +63,16 @@ async def live_views(caller: Caller) -> Views:
             views.wake_members[execution_id] = WakeMemberRow(
                 execution_id, row.group, row.epoch, row.call.priority, row.joined_at
             )
-    async for user_code, fields in _hashes(caller, RedisKeys.view_quota("")):
-        views.quotas[user_code] = QuotaRow(
-            user_code,
-            int(fields.get("u", 0)),
-            int(fields.get("l", NO_LIMIT)),
-            fields["p"].decode(),
-        )
+
+
+async def _read_agents(caller: Caller, views: Views) -> None:
     async for agent_type, fields in _hashes(caller, RedisKeys.view_circuit("")):
-        views.circuits[agent_type] = CircuitRow(
-            agent_type,
-            fields.get("s", b"CLOSED").decode(),
-            int(fields.get("f", 0)),
-            fields.get("e", b"").decode(),
-            fields.get("r", b"").decode(),
-            fields["p"].decode(),
-        )
+        if "p" in fields:
+            views.circuits[agent_type] = circuit_row(agent_type, fields)
+        if "mp" in fields:
+            views.agents[agent_type] = agent_row(agent_type, fields)
+        if "cp" in fields:
+            views.circuit_policies[agent_type] = _policy_row(agent_type, fields)
     prefix = RedisKeys.control_plane_agent_availability("")
     async for agent_type, fields in _hashes(caller, prefix):
         views.availability[agent_type] = AvailabilityRow(
@@ -72,7 +82,6 @@ async def live_views(caller: Caller) -> Views:
         views.fallbacks[agent_type] = FallbackRow(
             agent_type, fields["t"].decode(), fields["p"].decode()
         )
-    return views
 
 
 async def execution_row(caller: Caller, execution_id: str, head: Hash) -> ExecutionRow | None:
@@ -93,6 +102,94 @@ async def execution_row(caller: Caller, execution_id: str, head: Hash) -> Execut
         head.get("e", b"").decode(),
         head.get("j", b"").decode(),
     )
+
+
+async def quota_row(caller: Caller, user_code: str, fields: Hash) -> QuotaRow:
+    """Make the row of one tenant's quota."""
+    reply = await caller.command("ZRANGE", RedisKeys.leases(user_code), 0, -1, "WITHSCORES")
+    leases = {name.decode(): _lease_ms(score) for name, score in _pairs(reply)}
+    return QuotaRow(
+        user_code,
+        len(leases),
+        int(fields.get("l", NO_LIMIT)),
+        fields["p"].decode(),
+        leases,
+        int(fields.get("rc", 0)),
+        int(fields.get("rp", 0)),
+        int(fields.get("rb", 0)),
+        int(fields.get("t", 0)),
+        int(fields.get("d", NO_LIMIT)),
+    )
+
+
+def circuit_row(agent_type: str, fields: Hash) -> CircuitRow:
+    """Make the row of one circuit."""
+    permits = fields.get("b", b"").decode()
+    struck = fields.get("k", b"").decode()
+    return CircuitRow(
+        agent_type,
+        fields.get("s", b"CLOSED").decode(),
+        int(fields.get("f", 0)),
+        fields.get("e", b"").decode(),
+        fields.get("r", b"").decode(),
+        fields["p"].decode(),
+        fields.get("x") == b"1",
+        int(fields.get("u", 0)),
+        int(fields.get("o", 0)),
+        tuple(int(ms) for ms in struck.split(",") if ms),
+        {
+            wake: int(until_ms)
+            for wake, _, until_ms in (p.partition("=") for p in permits.split(",") if p)
+        },
+    )
+
+
+def agent_row(agent_type: str, fields: Hash) -> AgentRow:
+    """Make the row of what operators said of one agent type."""
+    return AgentRow(
+        agent_type,
+        fields.get("m", b"RUNNING").decode(),
+        fields.get("mr", b"").decode(),
+        int(fields.get("dl", NO_LIMIT)),
+        fields["mp"].decode(),
+    )
+
+
+def _policy_row(agent_type: str, fields: Hash) -> CircuitPolicyRow:
+    return CircuitPolicyRow(
+        agent_type,
+        failures_max=int(fields["cf"]),
+        window_ms=int(fields["cw"]),
+        open_ms=int(fields["co"]),
+        probes_max=int(fields["cn"]),
+        probe_ms=int(fields["ct"]),
+        position=fields["cp"].decode(),
+    )
+
+
+def _wake_row(name: str, fields: Hash) -> WakeRow:
+    agent_type, user_code, region = (unquote(part) for part in name.split(":"))
+    return WakeRow(
+        (agent_type, user_code, region),
+        fields["w"].decode(),
+        fields["l"].decode(),
+        int(fields["u"]),
+        fields["t"].decode(),
+        int(fields["n"]),
+        fields["p"].decode(),
+    )
+
+
+def _pairs(reply: Any) -> Iterator[tuple[bytes, float]]:
+    """Undo what redis-py makes of scores, by protocol version: pairs, or a flat list."""
+    flat: list[Any] = []
+    for item in reply:
+        flat += item if isinstance(item, (list, tuple)) else (item,)
+    return zip(flat[::2], map(float, flat[1::2]), strict=True)
+
+
+def _lease_ms(score: float) -> int:
+    return 0 if math.isinf(score) else int(score)
 
 
 async def raw_range(caller: Caller, stream: str, entry_id: str) -> list[Any]:
@@ -125,6 +222,9 @@ async def _pending_row(caller: Caller, row: ExecutionRow, head: Hash) -> Pending
         name_size=int(head["z"]),
         deadline_ms=int(head.get("d", 0)),
         position=row.held_at,
+        not_before_ms=int(head.get("a", 0)),
+        expires_at_ms=int(head.get("y", 0)),
+        rank=int(head.get("r", 0)),
     )
 
 

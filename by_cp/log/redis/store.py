@@ -12,11 +12,21 @@ from redis.exceptions import RedisError, ResponseError
 
 from by_cp.errors import InvalidInput, UnknownExecution
 from by_cp.keys import RedisKeys, wake_group
-from by_cp.log.commands import Append, Command, GiveUp, Member, Redrive, new_call_id
-from by_cp.log.contract import Delivery, Due, Entry, WakeSignal
-from by_cp.log.redis import encoding, histories, layout, registry, rows, streams
+from by_cp.log.commands import Append, Cancel, Command, GiveUp, Member, Redrive, new_call_id
+from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, WakeSignal
+from by_cp.log.redis import (
+    encoding,
+    graves,
+    histories,
+    layout,
+    registry,
+    rows,
+    streams,
+    takeover,
+)
 from by_cp.log.redis.calls import Caller, server_error
 from by_cp.log.redis.inbox import Inbox
+from by_cp.names import check_name
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.position import BEGINNING, Position
 from by_cp.wire import WakeupRequest
@@ -40,8 +50,6 @@ MANAGERS = "by-cp:managers"
 
 WORKERS = "agent_engines"
 """Consumer group of the workers on the control streams; by-framework's name."""
-
-QUARANTINE_LENGTH_MAX = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +99,7 @@ class RedisStore:
             known = encoding.Known(command.event.call, "")
         elif isinstance(command, Append):
             known = await self._known(command.event.execution_id)
-        elif isinstance(command, (GiveUp, Redrive)):
+        elif isinstance(command, (GiveUp, Cancel, Redrive)):
             known = await self._known(command.execution_id)
         call = encoding.encode(command, known)
         now = "" if self._clock is None else str(self._clock())
@@ -129,13 +137,10 @@ class RedisStore:
         """Return the live views."""
         return await rows.live_views(self._caller)
 
-    async def wake_members(
-        self, group: tuple[str, str, str], epoch: Position, count: int
-    ) -> list[Member]:
-        """Return who waits for a wake."""
-        return await histories.members(
-            self._caller, RedisKeys.wake_members(wake_group(*group)), count, epoch
-        )
+    async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:
+        """Return who waits for a group's wake."""
+        key = RedisKeys.wake_members(wake_group(*group))
+        return await histories.members(self._caller, key, count)
 
     async def held(self, agent_type: str, count: int) -> list[Member]:
         """Return what is held for an agent type."""
@@ -147,17 +152,45 @@ class RedisStore:
         return sorted(name.decode() for name in names)
 
     async def due(self, count: int) -> list[Due]:
-        """Return executions whose deadline has passed."""
-        now_ms = self._clock() if self._clock is not None else await self._server_ms()
-        return await histories.due(self._caller, now_ms, count)
+        """Return executions whose time is up."""
+        return await histories.due(self._caller, RedisKeys.deadlines(), await self.now_ms(), count)
 
-    async def _server_ms(self) -> int:
+    async def matured(self, count: int) -> list[Due]:
+        """Return delayed executions whose time has come."""
+        return await histories.due(self._caller, RedisKeys.delayed(), await self.now_ms(), count)
+
+    async def now_ms(self) -> int:
+        """Return the server's time."""
+        if self._clock is not None:
+            return self._clock()
         seconds, microseconds = await self._caller.command("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def announce(self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int) -> None:
+    async def room(self, agent_type: str) -> int:
+        """Return how many more commands the workers have room for."""
+        return await registry.room_of(self._caller, agent_type, WORKERS)
+
+    async def dead_letters(self, after: str = BEGINNING, count: int = 1000) -> list[DeadLetter]:
+        """Return buried commands."""
+        return await graves.dead_letters(self._caller, after, count)
+
+    async def quarantined(self, after: str = BEGINNING, count: int = 1000) -> list[Quarantined]:
+        """Return entries that could not be read."""
+        return await graves.quarantined(self._caller, after, count)
+
+    async def reinject(self, entry: Quarantined, data: str = "") -> bool:
+        """Put a quarantined entry back where it stood."""
+        return await graves.requite(self._caller, entry, "reinject", data)
+
+    async def drop_quarantined(self, entry: Quarantined) -> bool:
+        """Remove a quarantined entry."""
+        return await graves.requite(self._caller, entry, "drop")
+
+    async def announce(
+        self, worker_id: str, agent_types: tuple[str, ...], ttl_ms: int, capacity: int = 0
+    ) -> None:
         """Say that a worker is online."""
-        await registry.announce(self._caller, worker_id, agent_types, ttl_ms)
+        await registry.announce(self._caller, worker_id, agent_types, ttl_ms, capacity)
 
     async def retire(self, worker_id: str) -> None:
         """Say that a worker is gone."""
@@ -170,20 +203,51 @@ class RedisStore:
     async def take_signals(self, consumer: str, count: int, block_ms: int) -> list[WakeSignal]:
         """Take wakes to do; what is no WakeupRequest is set aside, with the reason."""
         stream = RedisKeys.control_plane_wakeup_stream()
+        entries = await self._take(MANAGERS, consumer, (stream,), count, block_ms)
+        return await self._signals(entries, consumer)
+
+    async def take_over_signals(self, consumer: str, count: int) -> list[WakeSignal]:
+        """Take what managers had whose sign of life has lapsed."""
+        stream = RedisKeys.control_plane_wakeup_stream()
+        signals: list[WakeSignal] = []
+        for gone in await takeover.holders(self._caller, stream, MANAGERS, consumer):
+            entries = await takeover.take_over(
+                self._caller, stream, MANAGERS, gone, consumer, RedisKeys.manager(gone), count
+            )
+            signals += await self._signals(entries, consumer, gone)
+        return signals
+
+    async def _signals(
+        self, entries: list[streams.StreamEntry], consumer: str, gone: str = ""
+    ) -> list[WakeSignal]:
         taken: list[WakeSignal] = []
-        for entry in await self._take(MANAGERS, consumer, (stream,), count, block_ms):
+        for entry in entries:
             try:
                 request = WakeupRequest.from_json(entry.fields.get(b"data", b""))
+                check_name("target_agent_type", request.target_agent_type)
                 epoch = entry.fields.get(b"epoch", b"").decode()
             except (InvalidInput, UnicodeDecodeError) as error:
-                await self._quarantine(entry, str(error))
+                await graves.quarantine(self._caller, entry, MANAGERS, str(error))
             else:
-                taken.append(WakeSignal(entry.entry_id, epoch, request))
+                taken.append(WakeSignal(entry.entry_id, epoch, request, consumer, gone))
         return taken
 
     async def finish_signal(self, signal: WakeSignal) -> None:
         """Say that a wake is done with."""
-        await self._drop(RedisKeys.control_plane_wakeup_stream(), MANAGERS, signal.entry_id)
+        stream = RedisKeys.control_plane_wakeup_stream()
+        call_id = new_call_id()
+        await self._caller.call(
+            layout.keys_of_stream(stream, call_id),
+            ("finish", "", call_id, 0, MANAGERS, signal.consumer, signal.entry_id),
+        )
+
+    async def beat(self, consumer: str, ttl_ms: int) -> None:
+        """Say that a manager lives."""
+        await self._caller.command("SET", RedisKeys.manager(consumer), "1", "PX", ttl_ms)
+
+    async def resign(self, consumer: str) -> None:
+        """Say that a manager is gone."""
+        await self._caller.command("DEL", RedisKeys.manager(consumer))
 
     async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
         """Deliver a command to one worker; False if its lease is gone."""
@@ -202,15 +266,25 @@ class RedisStore:
             *(RedisKeys.ctrl_stream(agent_type) for agent_type in agent_types),
             RedisKeys.worker_ctrl_stream(worker_id),
         )
-        return [
-            Delivery(
-                entry.entry_id,
-                entry.stream,
-                entry.fields.get(b"execution_id", b"").decode(errors="replace"),
-                entry.fields.get(b"data", b""),
-            )
-            for entry in await self._take(WORKERS, worker_id, keys, count, block_ms)
-        ]
+        entries = await self._take(WORKERS, worker_id, keys, count, block_ms)
+        return [_delivery(entry) for entry in entries]
+
+    async def take_over_deliveries(
+        self, agent_types: tuple[str, ...], worker_id: str, count: int
+    ) -> list[Delivery]:
+        """Take what workers left that died; only of workers whose lease shows that they did."""
+        taken: list[Delivery] = []
+        for agent_type in agent_types:
+            stream = RedisKeys.ctrl_stream(agent_type)
+            registered = await registry.registered(self._caller, agent_type)
+            for gone in await takeover.holders(self._caller, stream, WORKERS, worker_id):
+                if gone in registered:
+                    lease = RedisKeys.worker_online_lease(gone)
+                    entries = await takeover.take_over(
+                        self._caller, stream, WORKERS, gone, worker_id, lease, count
+                    )
+                    taken += map(_delivery, entries)
+        return taken
 
     async def acknowledge(self, delivery: Delivery) -> None:
         """Say that a command was handled."""
@@ -253,14 +327,14 @@ class RedisStore:
             self._caller.command("XDEL", key, entry_id),
         )
 
-    async def _quarantine(self, entry: streams.StreamEntry, reason: str) -> None:
-        log.warning("set aside stream=%s entry=%s reason=%s", entry.stream, entry.entry_id, reason)
-        fields = {**entry.fields, b"from": entry.stream.encode(), b"reason": reason.encode()}
-        await self._caller.command(
-            *("XADD", RedisKeys.quarantine(), "MAXLEN", "~", QUARANTINE_LENGTH_MAX, "*"),
-            *(part for pair in fields.items() for part in pair),
-        )
-        await self._drop(entry.stream, MANAGERS, entry.entry_id)
+
+def _delivery(entry: streams.StreamEntry) -> Delivery:
+    return Delivery(
+        entry.entry_id,
+        entry.stream,
+        entry.fields.get(b"execution_id", b"").decode(errors="replace"),
+        entry.fields.get(b"data", b""),
+    )
 
 
 @asynccontextmanager

@@ -64,10 +64,14 @@ def _entries(reply: Any) -> Iterable[StreamEntry]:
         return
     pairs = reply.items() if isinstance(reply, dict) else reply
     for stream, entries in pairs:
-        for entry in _flat(entries):
-            entry_id, fields = entry
-            if fields is not None:  # None: deleted after it was given to this consumer
-                yield StreamEntry(stream.decode(), entry_id.decode(), _fields(fields))
+        yield from entries_of(stream.decode(), _flat(entries))
+
+
+def entries_of(stream: str, entries: Any) -> Iterable[StreamEntry]:
+    """Give the entries of one stream."""
+    for entry_id, fields in entries:
+        if fields is not None:  # None: deleted after it was given to this consumer
+            yield StreamEntry(stream, entry_id.decode(), _fields(fields))
 
 
 def _flat(entries: Any) -> Any:
@@ -81,3 +85,32 @@ def _fields(fields: Any) -> dict[bytes, bytes]:
     if isinstance(fields, dict):
         return fields
     return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def unfinished(reply: Any) -> dict[str, int]:
+    """Return, from an XPENDING summary, how many entries each consumer holds.
+
+    redis-py makes a dict of dicts of it, or leaves the server's list of lists.
+    """
+    consumers = reply["consumers"] if isinstance(reply, dict) else reply[3]
+    found: dict[str, int] = {}
+    for consumer in consumers or ():
+        pair = (consumer["name"], consumer["pending"]) if isinstance(consumer, dict) else consumer
+        found[_text(pair[0])] = int(pair[1])
+    return found
+
+
+def named_groups(reply: Any) -> dict[str, dict[str, Any]]:
+    """Return, from an XINFO GROUPS, the facts of each group by its name."""
+    found: dict[str, dict[str, Any]] = {}
+    for group in reply:
+        pairs = (
+            group.items() if isinstance(group, dict) else zip(group[::2], group[1::2], strict=True)
+        )
+        facts = {_text(name): value for name, value in pairs}
+        found[_text(facts["name"])] = facts
+    return found
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

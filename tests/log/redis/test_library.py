@@ -87,7 +87,7 @@ async def test_any_client_will_do(url: str, redis: Redis, protocol: int, *, deco
             request = make_request("e1", "WAKE_AND_WAIT", inbox=store.inbox)
             assert (await store.execute(request)).receipt.status == "WAITING"
             [signal] = await store.take_signals("m", 10, 1000)
-            members = await store.wake_members(("echo", "", ""), signal.epoch, 10)
+            members = await store.wake_members(("echo", "", ""), 10)
             await store.execute(make_settle(signal, members, "READY"))
             outcome = await future
         assert outcome.status == "WAIT_AND_DELIVER"

@@ -39,7 +39,7 @@ async def test_settled_executions_leave_only_the_log_and_the_rows(redis: Redis) 
             await store.execute(request)
     for signal in await store.take_signals("m", 100, 0):
         group = ("echo", "u1", signal.request.region)
-        members = await store.wake_members(group, signal.epoch, 100)
+        members = await store.wake_members(group, 100)
         await store.execute(make_settle(signal, members, signal.request.region))
         await store.finish_signal(signal)
     await store.announce("w", ("echo",), 60_000)

@@ -17,6 +17,10 @@ function answers.tally(t)
   return tagged("tally", t.delivered or 0, t.dead_lettered or 0, t.rejected or 0, t.progressed or 0, t.skipped or 0)
 end
 
+function answers.attempted(epoch, attempt, why_not)
+  return tagged("attempted", epoch, attempt, why_not)
+end
+
 function answers.recorded(position, version)
   return tagged("recorded", position, version)
 end

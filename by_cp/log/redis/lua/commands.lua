@@ -1,19 +1,11 @@
--- The commands: what each decides. by_cp/log/memory/deciding.py is the same in Python.
+-- The commands: what each decides. by_cp/log/memory/deciding.py is the same in Python; those about
+-- wakes stand in waking.lua.
 --
 -- Each function checks all it has to before its first write, because a Lua error rolls nothing
--- back. `a` are the command's own arguments, in the order of by_cp/log/redis/calls.py; the keys of
--- a command are declared in by_cp/log/redis/layout.py, those of its members one after another.
+-- back. `a` are the command's own arguments, in the order of by_cp/log/redis/encoding.py; the keys
+-- of a command are declared in by_cp/log/redis/layout.py, those of its members one after another.
 
-local CLAIM_MS_MIN = 1000
 local INBOX_MARGIN_MS = 60000
-
-local function wakes(policy)
-  return policy == "WAKE_AND_WAIT" or policy == "WAKE_AND_QUEUE"
-end
-
-local function is_held(x)
-  return x.h ~= "" and (x.state == "REQUESTED" or x.state == "WAKING")
-end
 
 local function open_inbox(x, timeout_ms)
   local inbox = x.keys.inbox
@@ -25,82 +17,71 @@ local function open_inbox(x, timeout_ms)
   end
 end
 
-local function wake(x)
-  local c = x.c
-  local claim = redis.call("HMGET", x.keys.wake, "e", "l", "u")
-  if claim[1] and tonumber(claim[3]) > clock.now(c) then
-    log.record(x, "WakeRequested", { epoch = claim[1], leader = claim[2], until_ms = 0 })
-  else
-    local until_ms = clock.now(c) + math.max(log.call_of(x)[CALL.timeout_ms], CLAIM_MS_MIN)
-    log.record(x, "WakeRequested", { epoch = "", leader = "", until_ms = until_ms })
+-- A waiting caller's time ends with the command's.
+local function hold(x, command, name_at, name_size)
+  local c, call = x.c, log.call_of(x)
+  local expires_at_ms, deadline_ms = call[CALL.expires_at_ms] or 0, 0
+  if call[CALL.policy] == "WAKE_AND_WAIT" then
+    deadline_ms = clock.now(c) + call[CALL.timeout_ms]
+    if expires_at_ms > 0 then
+      deadline_ms = math.min(deadline_ms, expires_at_ms)
+    end
   end
+  log.record(x, "Held", {
+    command = command, name_at = name_at, name_size = name_size, deadline_ms = deadline_ms,
+    not_before_ms = call[CALL.not_before_ms] or 0, expires_at_ms = expires_at_ms, rank = fairness.rank(x),
+  })
 end
 
-local function deliver(x, how, agent_type, epoch, worker_ids, by)
-  log.record(x, "BecameReady", { how = how, agent_type = agent_type, epoch = epoch, worker_ids = worker_ids, by = by })
-  log.record(x, "Delivered", { agent_type = agent_type })
-end
-
--- A waiting caller is told; what nobody waits for is buried. Returns the tally's field.
-local function reject_held(x, reason, by, retry_after_ms)
-  local waited_for = x.d ~= ""
-  local buried = {
-    reason = reason, by = by,
-    command = documents.command_of(x), name_at = tonumber(x.n), name_size = tonumber(x.z),
-  }
-  log.record(x, "Rejected", { code = "AGENT_TYPE_UNAVAILABLE", reason = reason, retry_after_ms = retry_after_ms, by = by })
-  if waited_for then
-    return "rejected"
+local function repeated(x, inbox, digest)
+  if x.g ~= digest then
+    return answers.refused("CONFLICT", x.id)
   end
-  log.record(x, "DeadLettered", buried)
-  return "dead_lettered"
+  if inbox ~= "" and inbox ~= x.i and ending.is_held(x) then -- repeated by another process
+    x.i = inbox
+    open_inbox(x, log.call_of(x)[CALL.timeout_ms])
+    log.save(x)
+  end
+  return { x.x, x.w }
 end
 
 -- a: execution_id, call, before, name, after, inbox, digest
 function commands.request(c, a, keys)
   local execution_id, body, before, name, after, inbox, digest = unpack(a)
   if redis.call("EXISTS", keys.head) == 1 then
-    local x = log.load(c, execution_id, keys)
-    if x.g ~= digest then
-      return answers.refused("CONFLICT", execution_id)
-    end
-    if inbox ~= "" and inbox ~= x.i and is_held(x) then -- repeated by another process
-      x.i = inbox
-      open_inbox(x, log.call_of(x)[CALL.timeout_ms])
-      log.save(x)
-    end
-    return { x.x, x.w }
+    return repeated(log.load(c, execution_id, keys), inbox, digest)
   end
-
   local x = log.new(c, execution_id, keys)
   x.b, x.g = body, digest
   local call = log.call_of(x)
   local agent_type, policy = call[CALL.agent_type], call[CALL.policy]
+  c.agent_type = agent_type
   local verdict = admission.admit(x)
-  local status, code, reason, to = "REJECT", "", "", agent_type
-  log.record(x, "Requested", { call = body, evidence = verdict.evidence })
+  local status, code, reason, retry_after_ms, to = "REJECT", "", "", -1, agent_type
+  if verdict.half_opens then
+    breaker.half_open(c)
+  end
+  log.record(x, "Requested", { call = body, evidence = verdict.evidence, tat_us = verdict.tat_us })
   if verdict.code then
-    code, reason = verdict.code, verdict.reason
-    log.record(x, "Rejected", { code = code, reason = reason, retry_after_ms = -1, by = "admission" })
+    code, reason, retry_after_ms = verdict.code, verdict.reason, verdict.retry_after_ms
+    log.record(x, "Rejected", { code = code, reason = reason, retry_after_ms = retry_after_ms, by = "admission" })
   elseif verdict.how then
     to = verdict.agent_type
     x.command = before .. (to == agent_type and name or documents.quoted(to)) .. after
-    deliver(x, verdict.how, to, "", {}, "admission")
+    ending.deliver(x, verdict.how, to, "", {}, "admission")
     status = verdict.how == "FALLBACK" and "FALLBACK_TO_OTHER_AGENT_TYPE" or "DELIVER_NOW"
   else
-    local waits = policy == "WAKE_AND_WAIT"
     if inbox ~= "" then
       x.i = inbox
       open_inbox(x, call[CALL.timeout_ms])
     end
-    local deadline_ms = waits and clock.now(c) + call[CALL.timeout_ms] or 0
-    log.record(x, "Held", { command = before .. name .. after, name_at = #before, name_size = #name, deadline_ms = deadline_ms })
-    if wakes(policy) then
-      wake(x)
+    hold(x, before .. name .. after, #before, #name)
+    if verdict.wakes then
+      waking.wake(x, verdict.permit_until_ms)
     end
-    status = waits and "WAITING" or "QUEUE_PENDING"
+    status = policy == "WAKE_AND_WAIT" and "WAITING" or "QUEUE_PENDING"
   end
-  x.x = answers.receipt(execution_id, status, to, code, reason, -1, c.last)
+  x.x = answers.receipt(execution_id, status, to, code, reason, retry_after_ms, c.last)
   if x.closed then
     x.b = "" -- nobody will ask what a settled call was; the log knows
   end
@@ -110,106 +91,88 @@ end
 
 commands.request_now = commands.request
 
-local function settle_one(x, s)
-  local agent_type = log.call_of(x)[CALL.agent_type]
-  if s.status == "READY" or s.status == "FALLBACK" then
-    x.worker_ids = s.worker_ids
-    if s.status == "READY" then
-      deliver(x, "WAKE", agent_type, s.epoch, s.worker_ids, s.by)
-    else
-      deliver(x, "FALLBACK", s.selected, s.epoch, s.worker_ids, s.by)
-    end
-    return "delivered"
-  elseif s.status == "STARTING" or s.status == "QUEUED" then
-    log.record(x, "WakeProgressed", { status = s.status, reason = s.reason, by = s.by })
-    return "progressed"
-  elseif s.status == "REJECTED" then
-    local reason = s.reason ~= "" and s.reason or string.format(SENTENCE.rejected, agent_type)
-    return reject_held(x, reason, s.by, s.retry_after_ms)
-  end
-  local reason = s.reason ~= "" and s.reason or string.format(SENTENCE.failed, agent_type)
-  log.record(x, "Failed", { reason = reason, epoch = s.epoch, by = s.by })
-  log.record(x, "DeadLettered", { reason = reason, by = s.by, command = "", name_at = 0, name_size = 0 })
-  return "dead_lettered"
-end
-
--- Apply `one` to each member that `applies` to; it returns the tally's field.
-local function each(c, a, first, members, applies, one)
-  local tally = {}
-  for i = first, #a do
-    local x = log.load(c, a[i], members[i - first + 1])
-    local field = "skipped"
-    if applies(x) then
-      field = one(x)
-      log.save(x)
-    end
-    tally[field] = (tally[field] or 0) + 1
-  end
-  return answers.tally(tally)
-end
-
--- a: epoch, status, selected, reason, retry_after_ms, worker_ids (msgpack), by, members...
-function commands.settle(c, a, keys, members)
-  local s = {
-    epoch = a[1], status = a[2], selected = a[3], reason = a[4],
-    retry_after_ms = tonumber(a[5]), worker_ids = cmsgpack.unpack(a[6]), by = a[7],
-  }
-  if s.status == "FALLBACK" then
-    if s.selected == "" then
-      s.status, s.reason = "FAILED", SENTENCE.fallback_empty
-    elseif workers.seen(s.selected) == 0 then
-      s.status, s.reason = "FAILED", string.format(SENTENCE.fallback_offline, s.selected)
-    end
-  end
-  if s.status ~= "STARTING" and s.status ~= "QUEUED" and redis.call("HGET", keys.wake, "e") == s.epoch then
-    redis.call("DEL", keys.wake, keys.dedupe)
-  end
-  return each(c, a, 8, members, function(x)
-    return x.state == "WAKING" and x.e == s.epoch
-  end, function(x)
-    return settle_one(x, s)
-  end)
-end
-
 -- a: agent_type, by, members...
 function commands.release(c, a, _, members)
   local agent_type, by = a[1], a[2]
-  local _, blocked = admission.open_circuit(c)
-  if blocked or workers.seen(agent_type) == 0 then
+  local _, _, blocked = admission.circuit(c)
+  if blocked or breaker.row(c).m == "PAUSED" or workers.seen(agent_type) == 0 then
     return answers.tally({ skipped = #a - 2 })
   end
-  return each(c, a, 3, members, function(x)
-    return is_held(x) and (x.d == "" or tonumber(x.d) > clock.now(c))
+  return ending.each(c, { unpack(a, 3) }, members, function(x)
+    return ending.is_held(x) and not ending.is_late(x)
+      and not (x.a ~= "" and redis.call("ZSCORE", c.K.delayed, x.id))
   end, function(x)
     -- Whoever waited for a wake got what it was to bring, so the wake succeeded.
-    deliver(x, "ONLINE", agent_type, x.e, {}, by)
+    ending.deliver(x, "ONLINE", agent_type, x.e, {}, by)
     return "delivered"
   end)
 end
 
 -- a: agent_type, by, members...
 function commands.sweep(c, a, _, members)
-  local reason = string.format(SENTENCE.timeout, a[1])
-  return each(c, a, 3, members, function(x)
-    return is_held(x) and x.d ~= "" and tonumber(x.d) <= clock.now(c)
+  return ending.each(c, { unpack(a, 3) }, members, function(x)
+    return ending.is_held(x) and ending.is_late(x)
   end, function(x)
-    return reject_held(x, reason, a[2], -1)
+    return ending.expire(x, a[2])
   end)
 end
 
--- a: execution_id, reason
-function commands.give_up(c, a, keys)
-  local x = log.load(c, a[1], keys)
+-- a: agent_type, by, members...
+function commands.mature(c, a, _, members)
+  return ending.each(c, { unpack(a, 3) }, members, function(x)
+    local not_before_ms = tonumber(redis.call("ZSCORE", c.K.delayed, x.id))
+    return not_before_ms and not_before_ms <= clock.now(c)
+  end, function(x)
+    redis.call("ZREM", c.K.delayed, x.id)
+    effects.enqueue(x)
+    return "progressed"
+  end)
+end
+
+local function outcome(x, changed)
   if x.s == "" then
     return answers.refused("UNKNOWN", x.id)
   end
-  if is_held(x) then
-    reject_held(x, a[2], "caller", -1)
+  if changed then
     log.save(x)
   elseif x.w == "" then
     return answers.refused("ILLEGAL", x.id, x.state, "Rejected")
   end
   return x.w
+end
+
+-- a: execution_id, reason
+function commands.give_up(c, a, keys)
+  local x = log.load(c, a[1], keys)
+  local held = ending.is_held(x)
+  if held then
+    ending.reject(x, "AGENT_TYPE_UNAVAILABLE", a[2], "caller", -1)
+  end
+  return outcome(x, held)
+end
+
+-- a: execution_id, reason, by
+function commands.cancel(c, a, keys)
+  local x = log.load(c, a[1], keys)
+  local held = ending.is_held(x)
+  if held then
+    local reason = a[2] ~= "" and a[2] or SENTENCE.cancelled
+    log.record(x, "Rejected", { code = "EXECUTION_CANCELLED", reason = reason, retry_after_ms = -1, by = a[3] })
+  end
+  return outcome(x, held)
+end
+
+-- Returns why an execution cannot be redriven now, or nil; and the circuit's passage.
+local function redrive_blocked(c, call, keys)
+  local passage, _, blocked = admission.circuit(c)
+  local row = breaker.row(c)
+  if not blocked and row.m == "DRAINING" then
+    blocked = row.mr ~= "" and row.mr or SENTENCE.draining
+  end
+  if not blocked and call[CALL.user_code] ~= "" then
+    blocked = admission.quota(c, keys, false).exceeded
+  end
+  return blocked, passage
 end
 
 -- a: execution_id, by
@@ -227,23 +190,28 @@ function commands.redrive(c, a, keys)
   end
   local call = log.call_of(x)
   local agent_type = call[CALL.agent_type]
-  local _, blocked = admission.open_circuit(c)
-  if not blocked and call[CALL.user_code] ~= "" then
-    _, _, blocked = admission.used_quota(c, keys)
-  end
+  c.agent_type = agent_type
+  local blocked, passage = redrive_blocked(c, call, keys)
   if blocked then
     return answers.refused("REDRIVE", x.id, "", "", blocked)
   end
-  local online = workers.seen(agent_type) > 0
+  local running = breaker.row(c).m == "RUNNING"
+  local online = running and workers.seen(agent_type) > 0
   local name_at, name_size = tonumber(x.n), tonumber(x.z)
   log.record(x, "Redriven", { by = a[2] })
-  log.record(x, "Held", { command = command, name_at = name_at, name_size = name_size, deadline_ms = 0 })
+  log.record(x, "Held", {
+    command = command, name_at = name_at, name_size = name_size, deadline_ms = 0,
+    not_before_ms = 0, expires_at_ms = 0, rank = fairness.rank(x),
+  })
   local status = "QUEUE_PENDING"
   if online then
-    deliver(x, "ONLINE", agent_type, "", {}, a[2])
+    ending.deliver(x, "ONLINE", agent_type, "", {}, a[2])
     status = "DELIVER_NOW"
-  elseif wakes(call[CALL.policy]) then
-    wake(x)
+  elseif running and WAKING_POLICIES[call[CALL.policy]] and passage.may_wake then
+    if passage.half_opens then
+      breaker.half_open(c)
+    end
+    waking.wake(x, passage.permit_until_ms)
   end
   log.save(x)
   return answers.receipt(x.id, status, agent_type, "", "", -1, c.last)
@@ -266,24 +234,30 @@ function commands.append(c, a, keys)
   for i, value in ipairs(cmsgpack.unpack(a[3])) do
     local field = FIELDS[name][i]
     values[field] = RAW[name] and cmsgpack.pack(value) or value
+    if field == "evidence" then
+      values.tat_us = value[EVIDENCE.rate_tat_us]
+    end
   end
   if name == "Requested" then
     x.b = values.call
   end
+  c.agent_type = log.call_of(x)[CALL.agent_type]
   log.record(x, name, values)
   log.save(x)
   return answers.recorded(c.last, x.version)
 end
 
--- a: event's name, its own fields (msgpack array)
-function commands.configure(c, a, keys)
-  local name, values = a[1], {}
-  for i, value in ipairs(cmsgpack.unpack(a[2])) do
+-- a: agent_type, event's name, its own fields (msgpack array)
+function commands.configure(c, a)
+  local name, values = a[2], {}
+  for i, value in ipairs(cmsgpack.unpack(a[3])) do
     values[FIELDS[name][i]] = value
   end
-  local position = log.record_system(c, name, values)
-  settings[name](c, values, position, keys)
-  return answers.recorded(position, 0)
+  if name == "FallbackSet" and not settings.leads_somewhere(values) then
+    local reason = string.format(SENTENCE.fallback_circle, values.agent_type, values.selected, FALLBACKS_MAX)
+    return answers.refused("FALLBACK", "", "", "", reason)
+  end
+  return answers.recorded(log.record_system(c, name, values), 0)
 end
 
 -- Past admission, and not in the log: a path for debugging.
@@ -295,33 +269,72 @@ function commands.send_to_worker(c, a)
   return answers.recorded(redis.call("XADD", c.K.worker_ctrl, "*", "data", a[1]), 0)
 end
 
-function settings.CircuitForced(c, e, position)
-  redis.call("HSET", c.K.circuit, "s", e.state, "r", e.reason, "p", position)
-  local text
-  if e.state == "OPEN" then
-    local reason = e.reason ~= "" and e.reason or SENTENCE.circuit
-    text = '{"state":"OPEN","reason":' .. documents.quoted(reason) .. ',"by":"' .. OURS .. '"}'
+-- Acknowledge and delete a stream's entry, if it is still this consumer's. Not in the log.
+-- a: group, consumer, entry's id
+function commands.finish(c, a)
+  local owned = redis.call("XPENDING", c.K.stream, a[1], a[3], a[3], 1, a[2])
+  if #owned == 0 then
+    return answers.recorded("", 0)
   end
-  documents.mirror(c.K.circuit_doc, text)
+  redis.call("XACK", c.K.stream, a[1], a[3])
+  redis.call("XDEL", c.K.stream, a[3])
+  return answers.recorded(a[3], 0)
 end
 
-function settings.QuotaSet(_, e, position, keys)
-  redis.call("HSET", keys.quota, "l", string.format("%.0f", e.limit), "p", position)
-  local used = tonumber(redis.call("HGET", keys.quota, "u")) or 0
-  local text
-  if e.limit >= 0 and used >= e.limit then
-    local reason = string.format(SENTENCE.quota_used, used, e.limit)
-    text = '{"available":false,"reason":' .. documents.quoted(reason) .. ',"by":"' .. OURS .. '"}'
+-- Put a quarantined entry back into the stream that it came from, `data` replaced if it is given,
+-- or, with "drop", remove it. The answer's position is "" if it was not there.
+-- a: entry's id, "drop" or "reinject", data
+function commands.requite(c, a)
+  local entry = redis.call("XRANGE", c.K.quarantine, a[1], a[1])[1]
+  if not entry then
+    return answers.recorded("", 0)
   end
-  documents.mirror(keys.quota_doc, text)
-  documents.mirror(keys.quota_user_doc, text)
+  local position = a[1]
+  if a[2] == "reinject" then
+    local again = {}
+    for i = 1, #entry[2], 2 do
+      local name, value = entry[2][i], entry[2][i + 1]
+      if name ~= "by-cp:from" and name ~= "by-cp:reason" then
+        again[#again + 1] = name
+        again[#again + 1] = name == "data" and a[3] ~= "" and a[3] or value
+      end
+    end
+    position = redis.call("XADD", c.K.stream, "*", unpack(again))
+  end
+  redis.call("XDEL", c.K.quarantine, a[1])
+  return answers.recorded(position, 0)
 end
 
-function settings.FallbackSet(c, e, position)
-  redis.call("HSET", c.K.fallback, "t", e.selected, "p", position)
-  local text
-  if e.selected ~= "" then
-    text = '{"selected_agent_type":' .. documents.quoted(e.selected) .. ',"by":"' .. OURS .. '"}'
+local function netstring(parts, text)
+  parts[#parts + 1] = #text .. ":" .. text .. ","
+end
+
+-- Take over the entries of a stream's consumer that is gone: its lease has lapsed. Not in the log.
+-- The answer is the entries as netstrings (<https://cr.yp.to/proto/netstrings.txt>), for they may
+-- hold any bytes: of each its id, how many fields and values follow, and these.
+-- a: group, the consumer that is gone, who takes over, count
+function commands.take_over(c, a)
+  local group, gone, taker, count = unpack(a)
+  local taken = {}
+  if redis.call("EXISTS", c.K.lease) == 0 then
+    local ids = {}
+    for _, entry in ipairs(redis.call("XPENDING", c.K.stream, group, "-", "+", count, gone)) do
+      ids[#ids + 1] = entry[1]
+    end
+    if #ids > 0 then
+      for _, entry in ipairs(redis.call("XCLAIM", c.K.stream, group, taker, 0, unpack(ids))) do
+        if entry and entry[2] then -- else it was deleted meanwhile
+          netstring(taken, entry[1])
+          netstring(taken, tostring(#entry[2]))
+          for _, part in ipairs(entry[2]) do
+            netstring(taken, part)
+          end
+        end
+      end
+    end
+    if #ids < tonumber(count) then
+      redis.call("XGROUP", "DELCONSUMER", c.K.stream, group, gone)
+    end
   end
-  documents.mirror(c.K.fallback_doc, text)
+  return table.concat(taken)
 end

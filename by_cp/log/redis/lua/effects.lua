@@ -3,16 +3,11 @@
 -- event's. The handlers in by_cp/projections say the same of the views.
 
 local RESULT_MS = 300000 -- how long a result stream is kept for its reader
-local CLAIM_MARGIN_MS = 60000 -- a claim's key outlives the claim; `until` is what counts
 
 local function ignore() end
 
-local function circuit_of(c)
-  if not c.circuit then
-    local row = redis.call("HMGET", c.K.circuit, "s", "f", "e", "r")
-    c.circuit = { state = row[1] or "CLOSED", failures = tonumber(row[2]) or 0, epoch = row[3] or "", reason = row[4] or "" }
-  end
-  return c.circuit
+local function int(number)
+  return string.format("%.0f", number)
 end
 
 local function note_availability(c, state, epoch, position)
@@ -40,15 +35,36 @@ local function mirror_quota(keys, before, after, limit)
   documents.mirror(keys.quota_user_doc, text)
 end
 
+-- After a lease was given (change 1) or given back (-1).
 local function count(x, change, position)
   local keys = x.keys
-  local limit = tonumber(redis.call("HGET", keys.quota, "l") or -1)
-  local used = redis.call("HINCRBY", keys.quota, "u", change)
   redis.call("HSET", keys.quota, "p", position)
-  mirror_quota(keys, used - change, used, limit)
+  local limit = tonumber(redis.call("HGET", keys.quota, "l") or -1)
+  if limit >= 0 then
+    local used = redis.call("ZCARD", keys.leases)
+    mirror_quota(keys, used - change, used, limit)
+  end
 end
 
-effects.open = ignore
+-- The call is charged to the tenant's rate.
+function effects.open(x, e, position)
+  if e.tat_us and e.tat_us >= 0 then
+    redis.call("HSET", x.keys.quota, "t", int(e.tat_us), "p", position)
+  end
+end
+
+local function index_entry(x)
+  return string.format("%016.0f/", tonumber(x.r) or 0) .. log.sort_key(x.h) .. "/" .. x.id
+end
+
+-- Put a held command where the gate finds it.
+function effects.enqueue(x)
+  redis.call("ZADD", x.c.K.index, -log.call_of(x)[CALL.priority], index_entry(x))
+end
+
+local function text_of(ms)
+  return ms > 0 and int(ms) or ""
+end
 
 function effects.hold(x, e, position)
   if x.h ~= "" then
@@ -59,12 +75,18 @@ function effects.hold(x, e, position)
   x.h = position
   x.q = redis.call("XADD", c.K.pending, "*", "data", document)
   x.k, x.n, x.z = tostring(offset), tostring(e.name_at), tostring(e.name_size)
-  x.d = e.deadline_ms > 0 and string.format("%.0f", e.deadline_ms) or ""
+  x.d, x.y, x.a = text_of(e.deadline_ms), text_of(e.expires_at_ms), text_of(e.not_before_ms)
+  x.r = e.rank > 0 and int(e.rank) or ""
   x.command = e.command
-  redis.call("ZADD", c.K.index, -call[CALL.priority], log.sort_key(position) .. "/" .. x.id)
+  if x.a ~= "" and e.not_before_ms > clock.now(c) then
+    redis.call("ZADD", c.K.delayed, x.a, x.id)
+  else
+    effects.enqueue(x)
+  end
   redis.call("HINCRBY", c.K.depth, call[CALL.agent_type], 1)
-  if x.d ~= "" then
-    redis.call("ZADD", c.K.deadlines, x.d, x.id)
+  local due = x.d ~= "" and x.d or x.y
+  if due ~= "" then
+    redis.call("ZADD", c.K.deadlines, due, x.id)
   end
 end
 
@@ -73,25 +95,32 @@ function effects.unhold(x)
     return
   end
   local c, agent_type = x.c, log.call_of(x)[CALL.agent_type]
-  redis.call("ZREM", c.K.index, log.sort_key(x.h) .. "/" .. x.id)
+  redis.call("ZREM", c.K.index, index_entry(x))
   redis.call("XDEL", c.K.pending, x.pending_entry or x.q)
   if redis.call("HINCRBY", c.K.depth, agent_type, -1) <= 0 then
     redis.call("HDEL", c.K.depth, agent_type)
+    redis.call("DEL", c.K.fair)
+    c.times = nil
   end
-  if x.d ~= "" then
+  if x.d ~= "" or x.y ~= "" then
     redis.call("ZREM", c.K.deadlines, x.id)
   end
-  x.h, x.d = "", ""
+  if x.a ~= "" then
+    redis.call("ZREM", c.K.delayed, x.id)
+  end
+  x.h, x.d, x.y, x.a, x.r = "", "", "", "", ""
   if not x.pending_entry then -- else the entry is the dead letter's by now
     x.q, x.k, x.n, x.z = "", "", "", ""
   end
 end
 
-function effects.charge(x, _, position)
+function effects.charge(x, e, position)
   if x.u == "1" or log.call_of(x)[CALL.user_code] == "" then
     return
   end
   x.u = "1"
+  local due = e.deadline_ms > 0 and e.deadline_ms or e.expires_at_ms
+  redis.call("ZADD", x.keys.leases, due > 0 and int(due) or "+inf", x.id)
   count(x, 1, position)
 end
 
@@ -100,23 +129,39 @@ function effects.discharge(x, _, position)
     return
   end
   x.u = ""
+  redis.call("ZREM", x.keys.leases, x.id)
   count(x, -1, position)
 end
 
 function effects.join(x, e, position)
   local c, call = x.c, log.call_of(x)
+  local members, wake = x.keys.wake_members, x.keys.wake
+  if x.j ~= "" then
+    redis.call("ZREM", members, log.sort_key(x.j) .. "/" .. x.id)
+  end
   x.e = e.epoch ~= "" and e.epoch or position
   x.j = position
-  redis.call("ZADD", x.keys.wake_members, -call[CALL.priority], log.sort_key(position) .. "/" .. x.id)
+  redis.call("ZADD", members, -call[CALL.priority], log.sort_key(position) .. "/" .. x.id)
+  if e.permit_until_ms > 0 then
+    breaker.take_permit(c, position, e.permit_until_ms, position)
+  end
   if e.epoch ~= "" then
     return
   end
-  local lasts_ms = math.max(e.until_ms - clock.now(c), 1)
-  redis.call("HSET", x.keys.wake, "e", position, "l", x.id, "u", string.format("%.0f", e.until_ms))
-  redis.call("PEXPIRE", x.keys.wake, string.format("%.0f", lasts_ms + CLAIM_MARGIN_MS))
-  redis.call("SET", x.keys.dedupe, x.id, "PX", string.format("%.0f", lasts_ms))
+  redis.call("DEL", wake)
+  redis.call("HSET", wake, "w", position, "l", x.id, "u", int(e.until_ms), "t", position, "n", "0", "p", position)
+  redis.call("SET", x.keys.dedupe, x.id, "PX", int(math.max(e.until_ms - clock.now(c), 1)))
   redis.call("XADD", c.K.wakeup, "*", "data", documents.wakeup_request(x), "epoch", position)
   note_availability(c, "WAKING", position, position)
+end
+
+function effects.attempt(x, e, position)
+  local wake = x.keys.wake
+  local before = redis.call("HMGET", wake, "w", "l", "z")
+  local leader = before[1] == e.wake and not before[3] and before[2] or x.id
+  redis.call("DEL", wake)
+  redis.call("HSET", wake, "w", e.wake, "l", leader, "u", int(e.until_ms), "t", position, "n", int(e.attempt), "p", position)
+  redis.call("SET", x.keys.dedupe, leader, "PX", int(math.max(e.until_ms - clock.now(x.c), 1)))
 end
 
 function effects.leave(x)
@@ -128,32 +173,25 @@ function effects.leave(x)
 end
 
 function effects.heal(x, e, position)
-  if e.epoch == "" then
-    return
+  if e.epoch ~= "" then
+    breaker.heal(x.c, position)
+    note_availability(x.c, "READY", e.epoch, position)
   end
-  local circuit = circuit_of(x.c)
-  if circuit.failures > 0 then
-    circuit.failures = 0
-    redis.call("HSET", x.c.K.circuit, "f", "0", "p", position)
-  end
-  note_availability(x.c, "READY", e.epoch, position)
 end
 
 function effects.strike(x, e, position)
-  if e.epoch == "" then
-    return
+  if e.epoch ~= "" then
+    breaker.strike(x.c, e.epoch, position)
+    note_availability(x.c, "FAILED", e.epoch, position)
   end
-  local circuit = circuit_of(x.c)
-  if circuit.epoch ~= e.epoch then
-    circuit.failures, circuit.epoch = circuit.failures + 1, e.epoch
-    redis.call("HSET", x.c.K.circuit, "f", tostring(circuit.failures), "e", e.epoch, "p", position)
-  end
-  note_availability(x.c, "FAILED", e.epoch, position)
 end
 
 function effects.deliver(x, e)
   local command, to = documents.command_of(x), e.agent_type
   local stream = PREFIX.ctrl .. to
+  if x.was_held then
+    fairness.delivered(x)
+  end
   if x.was_held and to ~= log.call_of(x)[CALL.agent_type] then
     command = documents.readdressed(command, tonumber(x.n), tonumber(x.z), to)
   end

@@ -16,6 +16,9 @@ local HEAD = {
   "n", -- name_at
   "z", -- name_size
   "d", -- deadline_ms
+  "y", -- expires_at_ms
+  "a", -- not_before_ms
+  "r", -- rank
   "u", -- 1 while the tenant is charged for it
   "e", -- epoch of the wake it waits for
   "j", -- position of the WakeRequested with which it joined
@@ -125,8 +128,10 @@ function log.record(x, name, values)
   return position
 end
 
+-- Append one system event and let what it says happen.
 function log.record_system(c, name, values)
   local position = redis.call("XADD", c.K.log, c.stamp, "e", ENCODE[name](c.cause, values))
   c.last = position
+  settings[name](c, values, position)
   return position
 end

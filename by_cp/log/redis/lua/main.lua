@@ -39,6 +39,7 @@ local function call(KEYS, ARGV)
   for i = 5, #ARGV do
     a[i - 4] = ARGV[i]
   end
+  c.agent_type = a[1] -- of the commands that are about many; the others set it
   local reply = commands[name](c, a, keys, members)
   if K.call and string.sub(reply, 3, 9) ~= "refused" then
     redis.call("SET", K.call, reply, "PX", ANSWER_MS)

@@ -1,8 +1,9 @@
 """A worker: it says that it is online, takes commands, hands them to a handler, and replies.
 
 Small on purpose: it lets by-cp run without by-framework, whose workers may serve the same agent
-types beside it. A command that was taken is handled once and acknowledged, whatever the handler
-made of it: an error is told to the session, and tried again by nobody but the user.
+types beside it. A command that was taken is handled and acknowledged, whatever the handler made of
+it: an error is told to the session, and tried again by nobody but the user. Only what a worker had
+in hand when it died is handled by another, perhaps for the second time.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Worker:
             raise InvalidInput(f"idle_exit_s must be over 0, not {idle_exit_s!r}")
         self._idle_exit_s = idle_exit_s
         self._busy_s = 0.0
+        self._look_again_s = 0.0
         self._lease = asyncio.Lock()
         self._has_left = False
         self._patience = Patience("worker", log)
@@ -108,6 +110,7 @@ class Worker:
         self._stopping.clear()
         self._has_left = False
         self._busy_s = _now_s()
+        self._look_again_s = 0.0
         await self._heart.call(self._announce)
         log.info("worker_online", worker_id=self.worker_id, agent_types=self.agent_types)
         beating = asyncio.create_task(self._heart.repeat(self._beat))
@@ -123,7 +126,9 @@ class Worker:
                 await self._retire()
 
     async def _announce(self) -> None:
-        await self._store.announce(self.worker_id, self.agent_types, self._lease_ttl_ms)
+        await self._store.announce(
+            self.worker_id, self.agent_types, self._lease_ttl_ms, self._concurrency_max
+        )
 
     async def _beat(self) -> float:
         async with self._lease:
@@ -147,14 +152,27 @@ class Worker:
 
     async def _take(self, count: int, block_ms: int) -> bool:
         """Take commands and begin to handle them; return whether there were any."""
-        deliveries = await self._store.take_deliveries(
-            self.agent_types, self.worker_id, count, block_ms
-        )
+        deliveries = await self._left_behind(count)
+        if not deliveries:
+            deliveries = await self._store.take_deliveries(
+                self.agent_types, self.worker_id, count, block_ms
+            )
         for delivery in deliveries:
             task = asyncio.create_task(self._handle(delivery))
             self._handling.add(task)
             task.add_done_callback(self._handled)
         return bool(deliveries)
+
+    async def _left_behind(self, count: int) -> list[Delivery]:
+        """Take, now and then, what workers had in hand that died. Handlers may see it twice."""
+        now_s = _now_s()
+        if now_s < self._look_again_s:
+            return []
+        self._look_again_s = now_s + self._heartbeat_s
+        left = await self._store.take_over_deliveries(self.agent_types, self.worker_id, count)
+        if left:
+            log.info("taken_over", worker_id=self.worker_id, commands=len(left))
+        return left
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._handling.discard(task)

@@ -1,41 +1,36 @@
 """The controller: it hears of wakes, asks the provider, and tells everyone the outcome.
 
 One signal is one wake of one group (agent type, tenant, region), however many callers wait for it.
-Wakes run side by side, up to a bound, so that a slow agent delays no other. What a provider says
-is believed as far as it can be seen: READY is READY once a worker is online.
+Wakes run side by side, up to a bound, so that a slow agent delays no other. Each time the provider
+is asked is an attempt, an event of its own with an epoch of its own; the log takes an outcome from
+the latest attempt alone, so a controller that was thought dead and comes back changes nothing.
 
 A controller holds nothing that is not in the store. It may be killed at any moment, and any number
-of them may run: a signal is taken by one, and another takes it over when that one is gone.
+of them may run: a signal is taken by one, and taken over by another when that one gives no sign of
+life any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
-from typing import Any, NoReturn
+from typing import Any
 
+from by_cp import logs
 from by_cp.adapters import store_of
 from by_cp.log.contract import Store, WakeSignal
-from by_cp.manager.decisions import PROGRESS, WORKER_IDS_MAX, failed, understood
 from by_cp.manager.naming import new_actor
-from by_cp.manager.provider import WakeupProvider, WatchfulProvider
-from by_cp.manager.settling import Settler, Wake
-from by_cp.patience import Patience, backoff_s, heeding
-from by_cp.vocabulary import WakeupDecisionStatus
-from by_cp.wire import WakeupDecision, WakeupRequest
+from by_cp.manager.provider import WakeupProvider
+from by_cp.manager.settling import Settler
+from by_cp.manager.waking import Waker
+from by_cp.patience import Patience
 
-WAKE_MS_MIN = 1_000
-"""A wake may take at least this long, however short its caller waits."""
+BLOCK_MS = 500
+"""How long one request for signals waits at the server; so long may a stop take, too."""
 
-BLOCK_MS = 1_000
-"""How long one request for signals waits at the server."""
+LEASE_MS = 10_000
+"""A manager that gave no sign of life for so long is taken over from."""
 
-POLL_MIN_S = 0.02
-POLL_MAX_S = 0.1
-"""How often it is looked whether a worker came online."""
-
-log = logging.getLogger("by_cp.manager")
+log = logs.named("by_cp.manager")
 
 
 class WakeupController:
@@ -49,6 +44,7 @@ class WakeupController:
         max_attempts: how often a provider that raises is asked, within the wake's time.
         parallel_max: how many wakes run at once.
         consumer: this controller's name in the log; it must be unique.
+        lease_ms: how long its signs of life hold.
 
     """
 
@@ -61,30 +57,74 @@ class WakeupController:
         *,
         parallel_max: int = 64,
         consumer: str | None = None,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         del dedupe_ttl_seconds
         self._store: Store = store_of(redis)
-        self._provider = provider
-        self._attempts_max = max(1, max_attempts)
         self._parallel_max = max(1, parallel_max)
+        self._lease_ms = lease_ms
         self.consumer = consumer or new_actor("controller")
-        self._patience = Patience("controller", log)
+        self.patience = Patience("controller", log)
+        self._heart = Patience("heartbeat", log)
         self._running: set[asyncio.Task[None]] = set()
-        self._settler = Settler(self._store, self._patience, self.consumer)
+        self._stopping = asyncio.Event()
+        self._grace_s = 0.0
+        settler = Settler(self._store, self.patience, self.consumer)
+        self._waker = Waker(self._store, provider, settler, self.patience, max(1, max_attempts))
 
-    async def run(self) -> NoReturn:
-        """Handle wakes until cancelled. A server that is away is waited for."""
-        async with asyncio.TaskGroup() as wakes:
-            await self._patience.repeat(lambda: self._start_some(wakes))
+    @property
+    def wakes_in_flight(self) -> int:
+        """How many wakes it has taken and not finished."""
+        return len(self._running)
 
-    async def _start_some(self, wakes: asyncio.TaskGroup) -> float:
+    async def run(self) -> None:
+        """Handle wakes until stopped or cancelled. A server that is away is waited for.
+
+        Wakes that are under way then go on for as long as `stop` said; what is left after that is
+        another controller's.
+        """
+        self._stopping.clear()
+        beating = asyncio.create_task(self._heart.repeat(self._beat))
+        try:
+            await self._heart.call(lambda: self._store.beat(self.consumer, self._lease_ms))
+            taking = asyncio.create_task(self.patience.repeat(self._start_some))
+            stopping = asyncio.create_task(self._stopping.wait())
+            try:
+                await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _ended(taking, stopping)
+            if self._running:
+                log.info("handing_over", wakes=len(self._running), grace_s=self._grace_s)
+                await asyncio.wait(tuple(self._running), timeout=self._grace_s)
+        finally:
+            await _ended(beating, *self._running)
+            await self._resign()
+
+    def stop(self, grace_s: float = 0) -> None:
+        """Take no more wakes; `run` returns once those under way are done, or after the grace."""
+        self._grace_s = grace_s
+        self._stopping.set()
+
+    async def _beat(self) -> float:
+        await self._store.beat(self.consumer, self._lease_ms)
+        return self._lease_ms / 4000
+
+    async def _resign(self) -> None:
+        """Let others take over at once; if the server is away they will when the lease lapses."""
+        try:
+            async with asyncio.timeout(2):
+                await self._store.resign(self.consumer)
+        except Exception as error:  # noqa: BLE001 - it stops all the same
+            log.warning("not_resigned", controller=self.consumer, error=str(error))
+
+    async def _start_some(self) -> float:
         """Take as many wakes as there is room for, and start them."""
         free = self._parallel_max - len(self._running)
         if not free:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             return 0
         for signal in await self._take(free, BLOCK_MS):
-            task = wakes.create_task(self._handle(signal))
+            task = asyncio.create_task(self._handle(signal))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return 0
@@ -98,135 +138,32 @@ class WakeupController:
 
         """
         del last_id
+        await self._store.beat(self.consumer, self._lease_ms)
         signals = await self._take(self._parallel_max, block_ms)
         await asyncio.gather(*(self._handle(signal) for signal in signals))
         return len(signals)
 
     async def _take(self, count: int, block_ms: int) -> list[WakeSignal]:
+        """Take what managers left that are gone, and then what is new."""
+        left = await self._store.take_over_signals(self.consumer, count)
+        if left:
+            log.info("taken_over", wakes=len(left), managers={s.taken_over_from for s in left})
+            return left
         return await self._store.take_signals(self.consumer, count, block_ms)
 
     async def _handle(self, signal: WakeSignal) -> None:
         """Do one wake, to the end. What goes wrong with it stops no other."""
-        try:
-            await self._wake(signal)
-            await self._patience.call(lambda: self._store.finish_signal(signal))
-        except Exception:
-            # Not finished: it will be taken again, by whoever takes over what this one leaves.
-            log.exception("event=wake_broken execution_id=%s", signal.request.execution_id)
-
-    async def _wake(self, signal: WakeSignal) -> None:
-        wake = Wake.of(signal)
-        if await self._nobody_waits(wake):
-            return
-        decision = await self._decide(wake, signal.request)
-        settled = await self._settler.settle(wake, decision)
-        log.info(
-            "event=wake_settled agent_type=%r user_code=%r region=%r epoch=%s status=%s "
-            "settled=%d reason=%r",
-            *(*wake.group, wake.epoch, decision.status, settled, decision.reason),
-        )
-
-    async def _nobody_waits(self, wake: Wake) -> bool:
-        """Return whether all who waited have given up; then the claim is free again."""
-        if await self._settler.members(wake, 1):
-            return False
-        await self._settler.free(wake)
-        # Someone may have joined just before it was free; nobody can from now on.
-        return not await self._settler.members(wake, 1)
-
-    async def _decide(self, wake: Wake, request: WakeupRequest) -> WakeupDecision:
-        """Ask the provider and see what comes of it, within the time that the request has."""
-        online = await self._online(request.target_agent_type)
-        if online:
-            return _ready(request, online, "a worker is online")
-        wake_ms = max(request.timeout_ms, WAKE_MS_MIN)
-        said = ""
-        limit = asyncio.timeout(wake_ms / 1000)
-        try:
-            async with limit:
-                decision = await self._asked(request)
-                said = decision.status
-                if said in PROGRESS:
-                    await self._settler.progress(wake, decision)
-                elif said != WakeupDecisionStatus.READY:
-                    return decision
-                return await self._ready_or_failed(request, decision)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        if not said:
-            return failed(request, f"provider timed out after {wake_ms:,} ms")
-        return failed(
-            request, f"provider said {said}, but no worker came online within {wake_ms:,} ms"
-        )
-
-    async def _asked(self, request: WakeupRequest) -> WakeupDecision:
-        """Ask the provider, again if it raises and may be asked again."""
-        attempt = 1
-        while True:
+        with logs.about(execution_id=signal.request.execution_id):
             try:
-                return understood(await heeding(self._provider.wakeup(request)), request)
-            except Exception as error:
-                log.warning(
-                    "event=provider_raised agent_type=%r attempt=%d of=%d",
-                    *(request.target_agent_type, attempt, self._attempts_max),
-                    exc_info=True,
-                )
-                if attempt >= self._attempts_max:
-                    return failed(request, _raised(error))
-            await asyncio.sleep(backoff_s(attempt))
-            attempt += 1
-
-    async def _ready_or_failed(
-        self, request: WakeupRequest, decision: WakeupDecision
-    ) -> WakeupDecision:
-        """Wait for a worker to come online, or for a watchful provider to see that none will."""
-        coming = asyncio.create_task(self._came_online(request))
-        watching = asyncio.create_task(self._watched(request))
-        try:
-            await asyncio.wait((coming, watching), return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                return _ready(request, coming.result(), decision.reason)
-            return watching.result()
-        finally:
-            coming.cancel()
-            watching.cancel()
-            await asyncio.gather(coming, watching, return_exceptions=True)
-
-    async def _watched(self, request: WakeupRequest) -> WakeupDecision:
-        """Return how the wake failed, if the provider notices; else never."""
-        if isinstance(self._provider, WatchfulProvider):
-            try:
-                decision = understood(await self._provider.watch(request), request)
-            except Exception as error:
-                log.warning(
-                    "event=provider_raised agent_type=%r", request.target_agent_type, exc_info=True
-                )
-                return failed(request, _raised(error))
-            if decision.status not in {*PROGRESS, WakeupDecisionStatus.READY}:
-                return decision
-        never: asyncio.Future[WakeupDecision] = asyncio.get_running_loop().create_future()
-        return await never
-
-    async def _came_online(self, request: WakeupRequest) -> tuple[str, ...]:
-        pause_s = POLL_MIN_S
-        while not (workers := await self._online(request.target_agent_type)):
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, POLL_MAX_S)
-        return workers
-
-    async def _online(self, agent_type: str) -> tuple[str, ...]:
-        return await self._patience.call(lambda: self._store.online(agent_type))
+                await self._waker.wake(signal)
+                await self.patience.call(lambda: self._store.finish_signal(signal))
+            except Exception:
+                # Not finished: it will be taken again, by whoever takes over what this one leaves.
+                log.exception("wake_broken")
 
 
-def _ready(request: WakeupRequest, workers: tuple[str, ...], reason: str) -> WakeupDecision:
-    return dataclasses.replace(
-        failed(request, reason),
-        status=WakeupDecisionStatus.READY,
-        worker_ids=list(workers[:WORKER_IDS_MAX]),
-    )
-
-
-def _raised(error: Exception) -> str:
-    text = f": {error}" if str(error) else ""
-    return f"provider raised {type(error).__name__}{text}"
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for their ends."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -48,19 +48,17 @@ class Manager:
         self.gate = DeliveryGate(store, interval_s=gate_interval_s)
         self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
         self._stopping = asyncio.Event()
+        self._grace_s = 0.0
 
     @property
     def loops(self) -> tuple[Patience, ...]:
         """How each of the loops fares."""
-        return tuple(
-            part._patience  # noqa: SLF001 - of its own parts
-            for part in (self.controller, self.gate, self.sweeper)
-        )
+        return tuple(part.patience for part in (self.controller, self.gate, self.sweeper))
 
     @property
     def wakes_in_flight(self) -> int:
         """How many wakes it has taken and not finished."""
-        return len(self.controller._running)  # noqa: SLF001 - of its own part
+        return self.controller.wakes_in_flight
 
     @property
     def is_stopping(self) -> bool:
@@ -72,19 +70,28 @@ class Manager:
         log.info("manager_started", controller=self.controller.consumer)
         try:
             async with asyncio.TaskGroup() as parts:
+                controlling = parts.create_task(self.controller.run())
                 loops: list[asyncio.Task[None]] = [
-                    parts.create_task(self.controller.run()),
                     parts.create_task(self.gate.run()),
                     parts.create_task(self.sweeper.run()),
                 ]
                 if isinstance(self.provider, Supervisor):
                     loops.append(parts.create_task(supervised(self.provider)))
                 await self._stopping.wait()
+                self.controller.stop(self._grace_s)
+                await controlling
                 for loop in loops:
                     loop.cancel()
         finally:
             log.info("manager_stopped", controller=self.controller.consumer)
 
-    def stop(self) -> None:
-        """Begin to stop; `run` returns when that is done."""
+    def stop(self, grace_s: float = 0) -> None:
+        """Begin to stop; `run` returns when that is done.
+
+        Args:
+            grace_s: so long, in seconds, may wakes that are under way go on; what is left then is
+                handed over to another manager.
+
+        """
+        self._grace_s = grace_s
         self._stopping.set()

@@ -1,16 +1,17 @@
 """Telling a wake's outcome to everyone who waits for it.
 
-Each batch is one atomic call. A final decision frees the group's claim with its first batch, so
-from then on nobody joins this wake any more and the batches come to an end.
+Each batch is one atomic call. A final decision frees the group's claim with its first batch: who
+comes later leads a new wake, and so the batches come to an end. The log takes a decision from the
+group's latest attempt alone.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import NamedTuple
 
+from by_cp import logs
 from by_cp.log.answers import Tally
-from by_cp.log.commands import Member, Settle
+from by_cp.log.commands import Attempt, Member, Settle
 from by_cp.log.contract import Store, WakeSignal
 from by_cp.patience import Patience
 from by_cp.statemachine.position import Position
@@ -19,10 +20,13 @@ from by_cp.wire import WakeupDecision
 BATCH = 100
 """So many executions are settled in one call."""
 
+BEGIN_MEMBERS = 10
+"""So many of those who wait are named when an attempt begins: one of them has the event."""
+
 PROGRESS_MEMBERS_MAX = 1_000
 """So many of those who wait are told how a wake goes; it costs an event for each."""
 
-log = logging.getLogger("by_cp.manager")
+log = logs.named("by_cp.manager")
 
 
 class Wake(NamedTuple):
@@ -30,7 +34,7 @@ class Wake(NamedTuple):
 
     group: tuple[str, str, str]
     """Agent type, tenant, region."""
-    epoch: Position
+    name: Position
 
     @classmethod
     def of(cls, signal: WakeSignal) -> Wake:
@@ -40,59 +44,89 @@ class Wake(NamedTuple):
         return cls(group, signal.epoch)
 
 
+class Attempting(NamedTuple):
+    """One attempt of a wake."""
+
+    wake: Wake
+    epoch: Position
+    """Its fencing token."""
+    number: int
+
+
 class Settler:
-    """Applies decisions to the members of wakes. `by` is its name in the log."""
+    """Begins attempts, and applies decisions to those who wait. `by` is its name in the log."""
 
     def __init__(self, store: Store, patience: Patience, by: str) -> None:
         self._store = store
         self._patience = patience
         self._by = by
 
-    async def members(self, wake: Wake, count: int = BATCH) -> tuple[Member, ...]:
-        """Return who waits for a wake."""
-        group, epoch = wake
-        return tuple(
-            await self._patience.call(lambda: self._store.wake_members(group, epoch, count))
-        )
+    async def _members(self, wake: Wake, count: int = BATCH) -> tuple[Member, ...]:
+        group = wake.group
+        return tuple(await self._patience.call(lambda: self._store.wake_members(group, count)))
 
-    async def free(self, wake: Wake) -> None:
-        """Free the claim of a wake for which nobody waits."""
-        await self._apply(wake, WakeupDecision(), ())
+    async def begin(self, wake: Wake, lasts_s: float, reason: str) -> Attempting | None:
+        """Begin an attempt; None if nobody waits any more, or another wake has the claim.
 
-    async def progress(self, wake: Wake, decision: WakeupDecision) -> None:
-        """Show those who wait how the wake goes."""
-        members = await self.members(wake, PROGRESS_MEMBERS_MAX)
-        for first in range(0, len(members), BATCH):
-            await self._apply(wake, decision, members[first : first + BATCH])
-
-    async def settle(self, wake: Wake, decision: WakeupDecision) -> int:
-        """Apply a final decision to all who wait for a wake; return how many were settled."""
-        settled = 0
-        refused: tuple[Member, ...] = ()
-        members = await self.members(wake)
+        Who is listed may be settled before the attempt begins; then the next ones are named. That
+        nobody waits is believed only of an empty list.
+        """
+        agent_type, user_code, region = wake.group
         while True:
-            tally = await self._apply(wake, decision, members)
+            members = await self._members(wake, BEGIN_MEMBERS)
+            command = Attempt(
+                agent_type=agent_type,
+                user_code=user_code,
+                region=region,
+                wake=wake.name,
+                members=members,
+                lasts_ms=max(0, int(lasts_s * 1000)),
+                reason=reason,
+                by=self._by,
+            )
+            begun = await self._patience.call(lambda c=command: self._store.execute(c))  # type: ignore[misc]
+            if begun.epoch:
+                return Attempting(wake, begun.epoch, begun.attempt)
+            if begun.why_not != "NOBODY" or not members:
+                log.info("wake_not_begun", agent_type=agent_type, why=begun.why_not)
+                return None
+
+    async def progress(self, attempting: Attempting, decision: WakeupDecision) -> None:
+        """Show those who wait how the wake goes."""
+        members = await self._members(attempting.wake, PROGRESS_MEMBERS_MAX)
+        for first in range(0, len(members), BATCH):
+            await self._apply(attempting, decision, members[first : first + BATCH])
+
+    async def settle(self, attempting: Attempting, decision: WakeupDecision) -> int:
+        """Apply a final decision to all who wait; return how many were settled.
+
+        None at all are if a later attempt has the claim: what this one brings is not wanted then.
+        """
+        settled = 0
+        members = await self._members(attempting.wake)
+        tally = await self._apply(attempting, decision, members)
+        while members:
             settled += tally.settled
-            before, members = members, await self.members(wake)
+            before, members = members, await self._members(attempting.wake)
             if not members:
-                return settled
+                break
+            tally = await self._apply(attempting, decision, members)
             # Those who were listed may have been settled by someone else meanwhile. Only the same
-            # ones listed again, and refused again, are a loop that would not end.
-            if tally.settled == 0 and members == before == refused:
-                log.error("event=settle_stuck wake=%s/%s members=%d", *wake, len(members))
-                return settled
-            refused = before if tally.settled == 0 else ()
+            # ones, listed and skipped again, are not for this attempt to settle.
+            if tally.settled == 0 and set(members) <= set(before):
+                break
+        return settled
 
     async def _apply(
-        self, wake: Wake, decision: WakeupDecision, members: tuple[Member, ...]
+        self, attempting: Attempting, decision: WakeupDecision, members: tuple[Member, ...]
     ) -> Tally:
-        (agent_type, user_code, region), epoch = wake
+        agent_type, user_code, region = attempting.wake.group
         retry_after_ms = decision.retry_after_ms
         command = Settle(
             agent_type=agent_type,
             user_code=user_code,
             region=region,
-            epoch=epoch,
+            epoch=attempting.epoch,
             status=decision.status,
             members=members,
             selected=decision.selected_agent_type,

@@ -1,13 +1,14 @@
-"""The sweeper: it expires executions whose caller waited until its deadline.
+"""The sweeper: it expires executions whose time is up.
 
-A living caller gives up by itself, at the same moment. The sweeper is for those that died.
+A living caller gives up by itself, at the same moment. The sweeper is for those that died, and for
+commands that were to be delivered by some time.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any, NoReturn
 
+from by_cp import logs
 from by_cp.adapters import store_of
 from by_cp.log.commands import Member, Sweep
 from by_cp.log.contract import Store
@@ -17,7 +18,7 @@ from by_cp.patience import Patience
 BATCH = 100
 """So many executions are asked for at once."""
 
-log = logging.getLogger("by_cp.manager")
+log = logs.named("by_cp.manager")
 
 
 class Sweeper:
@@ -34,11 +35,11 @@ class Sweeper:
         self._store: Store = store_of(redis)
         self._interval_s = interval_s
         self._by = by or new_actor("sweeper")
-        self._patience = Patience("sweeper", log)
+        self.patience = Patience("sweeper", log)
 
     async def run(self) -> NoReturn:
         """Sweep until cancelled. A server that is away is waited for."""
-        await self._patience.repeat(self._pass)
+        await self.patience.repeat(self._pass)
 
     async def _pass(self) -> float:
         expired = await self.run_once()
@@ -55,5 +56,5 @@ class Sweeper:
             tally = await self._store.execute(command)
             expired += tally.settled
         if expired:
-            log.info("event=expired executions=%d", expired)
+            log.info("expired", executions=expired)
         return expired

@@ -18,6 +18,7 @@ from by_cp.statemachine.events import (
     Redriven,
     Rejected,
     Requested,
+    WakeAttempted,
     WakeProgressed,
     WakeRequested,
 )
@@ -96,6 +97,13 @@ def _wake_requested(event: WakeRequested, now_ms: int) -> Iterator[str]:
         yield f"leads a wake, claimed for {lasting(event.until_ms - now_ms)}"
 
 
+def _wake_attempted(event: WakeAttempted, now_ms: int) -> Iterator[str]:
+    until = f"; it may take {lasting(max(event.until_ms - now_ms, 0))}"
+    yield f"attempt {event.attempt} of wake {event.wake}{until}"
+    if event.reason:
+        yield f"again, because {event.reason}"
+
+
 def _wake_progressed(event: WakeProgressed, _: int) -> Iterator[str]:
     yield event.status + (f": {event.reason}" if event.reason else "")
 
@@ -152,6 +160,7 @@ _WORDS: dict[type[ExecutionEvent], Callable[[Any, int], Iterator[str]]] = {
     Requested: _requested,
     Held: _held,
     WakeRequested: _wake_requested,
+    WakeAttempted: _wake_attempted,
     WakeProgressed: _wake_progressed,
     BecameReady: _became_ready,
     Delivered: _delivered,

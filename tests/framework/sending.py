@@ -117,7 +117,7 @@ async def settle(
     """Let a manager decide about all who wait for a wake."""
     request = wake.request
     group = (request.target_agent_type, request.user_code, request.region)
-    members = await store.wake_members(group, wake.epoch, 10_000)
+    members = await store.wake_members(group, 10_000)
     await store.execute(make_settle(wake, members, status, **rest))
 
 

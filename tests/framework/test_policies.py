@@ -131,7 +131,7 @@ async def test_ten_who_wait_for_one_agent_share_one_wake(store: Store, way: Way)
     wake = await signal(store)
 
     async def joined() -> bool:
-        return len(await store.wake_members(("echo", "", ""), wake.epoch, 20)) == 10
+        return len(await store.wake_members(("echo", "", ""), 20)) == 10
 
     await until(joined)
     await online(store, "echo")

@@ -133,7 +133,7 @@ async def test_a_cancelled_caller_takes_no_other_with_it(store: Store, way: Way)
     other = asyncio.create_task(way("echo", route_policy=RoutePolicy.WAKE_AND_WAIT))
 
     async def joined() -> bool:
-        return len(await store.wake_members(("echo", "", ""), wake.epoch, 10)) == 2
+        return len(await store.wake_members(("echo", "", ""), 10)) == 2
 
     await until(joined)
     cancelled.cancel()
@@ -180,7 +180,7 @@ async def race(store: Store, agent_type: str) -> list[AvailabilityResult]:
     await callers[0]
     while await store.held(agent_type, 1):
         for wake in await store.take_signals("manager-1", 10, 5):
-            while members := await store.wake_members((agent_type, "", ""), wake.epoch, 10):
+            while members := await store.wake_members((agent_type, "", ""), 10):
                 await store.execute(make_settle(wake, members, "READY"))
                 await asyncio.sleep(0)  # memory answers at once, and would leave no gap
     return await asyncio.gather(*callers)

@@ -38,7 +38,7 @@ async def test_all_that_is_held_is_delivered_once(store: Store) -> None:
     """More than one batch, by priority and then by age; a second pass finds nothing."""
     low = [await ask(store, "a", RoutePolicy.QUEUE_ONLY, priority=1) for _ in range(MANY)]
     high = await ask(store, "a", RoutePolicy.QUEUE_ONLY, priority=5)
-    await store.announce("w", ("a",), 60_000)
+    await store.announce("w", ("a",), 60_000, MANY)
     gate = DeliveryGate(store)
     assert await gate.dispatch_ready("a") == MANY + 1
     assert await gate.dispatch_ready("a") == 0
@@ -70,7 +70,7 @@ async def test_two_gates_deliver_each_command_once(store: Store) -> None:
     """Gates that work on the same commands at the same time get in nobody's way."""
     for _ in range(MANY):
         await ask(store, "a", RoutePolicy.QUEUE_ONLY)
-    await store.announce("w", ("a",), 60_000)
+    await store.announce("w", ("a",), 60_000, MANY)
     gates = [DeliveryGate(store) for _ in range(4)]
     released = await asyncio.gather(*(gate.dispatch_ready("a") for gate in gates))
     found = await taken(store, "a")

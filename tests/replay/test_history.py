@@ -61,11 +61,12 @@ async def test_a_wake_is_told_from_end_to_end(store: MemoryStore, clock: ManualC
         ("Requested", "", "REQUESTED"),
         ("Held", "REQUESTED", "REQUESTED"),
         ("WakeRequested", "REQUESTED", "WAKING"),
+        ("WakeAttempted", "WAKING", "WAKING"),
         ("WakeProgressed", "WAKING", "WAKING"),
         ("BecameReady", "WAKING", "READY"),
         ("Delivered", "READY", "DELIVERED"),
     ]
-    assert [row.since_ms for row in told] == [0, 0, 0, 1_250, 0, 0]
+    assert [row.since_ms for row in told] == [0, 0, 0, 1_250, 0, 0, 0]
     assert told[0].detail == (
         "client asks for 'poet' by WAKE_AND_WAIT",
         "tenant 'acme', priority 5, waits 30 s",
@@ -74,10 +75,14 @@ async def test_a_wake_is_told_from_end_to_end(store: MemoryStore, clock: ManualC
     )
     assert told[1].detail[0].endswith(" bytes; caller waits 30 s")
     assert told[2].detail == ("leads a wake, claimed for 30 s",)
-    assert told[4].detail == (
+    assert told[3].detail == (
+        f"attempt 1 of wake {told[2].position}; it may take 30 s",
+        "by manager-1",
+    )
+    assert told[5].detail == (
         "woken",
         "online: worker-of-poet",
-        f"wake {told[2].position}",
+        f"wake {told[3].position}",
         "by manager-1",
     )
     assert summary(told) == "DELIVERED for 'poet' after 1.25 s, begun 2023-11-14T22:13:20.000Z"
@@ -92,7 +97,10 @@ async def test_a_rejection_says_why(store: MemoryStore) -> None:
     refused = await ask(store, "a", RoutePolicy.QUEUE_ONLY, user_code="acme")
     requested, rejected = await history(store, refused.execution_id)
     assert "circuit CLOSED, quota used: 1 of 1" in requested.detail
-    assert rejected.detail == ("TENANT_QUOTA_EXCEEDED: tenant quota exceeded: 1 of 1 in flight",)
+    assert rejected.detail == (
+        "TENANT_QUOTA_EXCEEDED: tenant quota exceeded: 1 of 1 in flight",
+        "try again in 1 s",
+    )
 
 
 async def test_failures_and_second_lives_are_told(store: MemoryStore, clock: ManualClock) -> None:

@@ -126,7 +126,7 @@ async def test_a_timeout_racing_a_ready_has_one_true_outcome(redis: Redis, url: 
                 signals += await manager.take_signals("m", 100, 10)
                 for signal in signals:
                     group = (signal.request.target_agent_type, "", "")
-                    members = await manager.wake_members(group, signal.epoch, 3)
+                    members = await manager.wake_members(group, 3)
                     await manager.execute(make_settle(signal, members, "READY"))
 
         calls = asyncio.gather(*(call(n) for n in range(1000)))
@@ -151,7 +151,7 @@ async def test_giving_up_after_a_delivery_is_told_the_delivery(redis: Redis) -> 
     store = RedisStore(redis)
     await store.execute(make_request("e1", RoutePolicy.WAKE_AND_WAIT, inbox=store.inbox))
     [signal] = await store.take_signals("m", 1, 0)
-    members = await store.wake_members(("echo", "", ""), signal.epoch, 1)
+    members = await store.wake_members(("echo", "", ""), 1)
     await store.execute(make_settle(signal, members, "READY"))
 
     outcome = await store.execute(GiveUp(execution_id="e1", reason="too late"))

@@ -3,6 +3,7 @@
 `strategies` makes what by-cp is made of: names, payloads, calls, decisions, whole histories.
 `ControlPlaneMachine` drives the log in memory through random lives; extend it with your own
 provider, rules and invariants. `invariants` are what holds of every log, whichever store has it.
+`by_cp.testing.providers` has the contract of providers, as tests to inherit.
 
 This needs Hypothesis, which comes with the extra `testing`. `docs/testing.md` shows the way.
 """

@@ -39,6 +39,7 @@ contracts: venv ## Check who imports whom with import-linter
 bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/sends.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/archive_memory.py
 
 fix: venv ## Let Ruff mend and format what it can
 	$(BIN)/ruff check --fix

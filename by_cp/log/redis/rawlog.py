@@ -17,7 +17,6 @@ from redis.retry import Retry
 
 from by_cp.keys import RedisKeys
 from by_cp.log.rawlog import Bounds, Hold, Page, following
-from by_cp.log.redis.calls import server_error
 from by_cp.log.redis.reader import LogReader, connection_pool
 from by_cp.statemachine.position import Position, split
 from by_cp.statemachine.states import State
@@ -28,17 +27,20 @@ BATCH = 1_000
 
 
 class RedisRawLog(LogReader):
-    """The log of one server. It closes its connections with `close`, or as a context."""
+    """The log of one server. It ends its connections with `close`, or at the end of a context."""
 
     def __init__(self, url: str, *, key: str | None = None) -> None:
         super().__init__(url, key=key)
         self._url = url
         pool = connection_pool(url, retry=Retry(EqualJitterBackoff(cap=1, base=0.05), RETRIES))
         self._client = Redis(connection_pool=pool)
+        # For what must not be sent again when the connection broke and nobody knows how far it got.
+        self._once = Redis(connection_pool=connection_pool(url))
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.connection_pool.disconnect()
+        self._once.connection_pool.disconnect()
 
     def __enter__(self) -> Self:
         """Enter a context that closes the connection at its end."""
@@ -48,9 +50,17 @@ class RedisRawLog(LogReader):
         """Close the connection."""
         self.close()
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the client library's errors into by-cp's."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            raise self._error(error) from error
+
     def bounds(self) -> Bounds | None:
         """Return what the log spans; None when there is none."""
-        with _errors():
+        with self._errors():
             try:
                 info: Any = self._client.xinfo_stream(self.key)
             except ResponseError as error:
@@ -67,13 +77,13 @@ class RedisRawLog(LogReader):
 
     def entry(self, position: Position) -> bytes | None:
         """Return one entry; None when it is not there."""
-        with _errors():
+        with self._errors():
             found: Any = self._client.xrange(self.key, position, position)
         return found[0][1][b"e"] if found else None
 
     def now_ms(self) -> int:
         """Return the time on the server's clock, in ms since 1970."""
-        with _errors():
+        with self._errors():
             seconds, microseconds = self._client.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -82,7 +92,7 @@ class RedisRawLog(LogReader):
     def consumers(self) -> list[Hold]:
         """Return, for each consumer group of the log, the first entry that it still needs."""
         holds = []
-        with _errors():
+        with self._errors():
             if not self._client.exists(self.key):
                 return []
             groups: Any = self._client.xinfo_groups(self.key)
@@ -106,7 +116,7 @@ class RedisRawLog(LogReader):
         needing = {}
         for begin in range(0, len(execution_ids), BATCH):
             batch = execution_ids[begin : begin + BATCH]
-            with _errors():
+            with self._errors():
                 if not self._client.exists(*map(RedisKeys.head, batch)):  # most are long forgotten
                     continue
                 pipeline = self._client.pipeline(transaction=False)
@@ -123,7 +133,7 @@ class RedisRawLog(LogReader):
 
     def trim(self, before: Position) -> int:
         """Remove all entries before a position, and return how many those were."""
-        with _errors():
+        with self._errors():
             removed: Any = self._client.xtrim(self.key, minid=before, approximate=False)
         return int(removed)
 
@@ -138,10 +148,10 @@ class RedisRawLog(LogReader):
             ServerError: one of them is not behind all that is there.
 
         """
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self._once.pipeline(transaction=False)
         for position, data in page:
             pipeline.execute_command("XADD", self.key, position, "e", data)
-        with _errors():
+        with self._errors():
             pipeline.execute()
 
     def adopt(self, staging: RedisRawLog, added: int) -> bool:
@@ -152,7 +162,7 @@ class RedisRawLog(LogReader):
             added: how many entries it shall have had.
 
         """
-        with _errors():
+        with self._errors():
             bounds = staging.bounds()
             if bounds is None:
                 return False
@@ -160,13 +170,4 @@ class RedisRawLog(LogReader):
                 *("XSETID", staging.key, bounds.last, "ENTRIESADDED", added),
                 *("MAXDELETEDID", "0-0"),
             )
-            return bool(self._client.renamenx(staging.key, self.key))
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn the client library's errors into by-cp's."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise server_error(error) from error
+            return bool(self._once.renamenx(staging.key, self.key))

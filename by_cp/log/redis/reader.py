@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from by_cp.errors import CorruptEvent, ServerUnreachable
+from by_cp.errors import CorruptEvent, ServerError, ServerUnreachable
 from by_cp.keys import RedisKeys
 from by_cp.log.rawlog import PAGE, LogTrimmed, Page
 from by_cp.log.redis.calls import server_error
@@ -144,18 +144,20 @@ class LogReader:
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 connection.disconnect()
                 asked = False
-                if isinstance(error, AuthenticationError):
-                    raise ServerUnreachable(
-                        f"the server at {self._shown} refuses the login: {error}"
-                    ) from error
-                if pause_s is None:
-                    raise ServerUnreachable(
-                        f"no server answers at {self._shown}: {error}"
-                    ) from error
+                if pause_s is None or isinstance(error, AuthenticationError):
+                    raise self._error(error) from error
                 time.sleep(pause_s)
             except RedisError as error:
-                raise server_error(error) from error
+                raise self._error(error) from error
         raise AssertionError("the last pause is None")
+
+    def _error(self, error: Exception) -> ServerError:
+        """Return by-cp's error for one of the client library's; it says which server."""
+        if isinstance(error, AuthenticationError):
+            return ServerUnreachable(f"the server at {self._shown} refuses the login: {error}")
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
+            return ServerUnreachable(f"no server answers at {self._shown}: {error}")
+        return server_error(error)
 
     def _ask(self, connection: Connection, cursor: _Cursor) -> None:
         try:

@@ -12,7 +12,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import settings
@@ -66,9 +66,9 @@ def worker_number() -> int:
 
 def with_database(url: str, number: int) -> str:
     """Return the URL with another database number; the query string wins over the path."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query)) | {"db": str(number)}
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    # Not put together with urlunsplit: of unix:///path it would make unix:/path.
+    base, _, query = url.partition("?")
+    return f"{base}?{urlencode(dict(parse_qsl(query)) | {'db': str(number)})}"
 
 
 async def _start_fast() -> EmbeddedServer:

@@ -83,6 +83,8 @@ class GatewayClient:
         region: str | None = None,
         priority: int = 0,
         execution_id: str | None = None,
+        not_before_ms: int = 0,
+        expires_at_ms: int = 0,
     ) -> SendMessageResponse:
         """Send a message to an agent type, or to one worker.
 
@@ -105,6 +107,10 @@ class GatewayClient:
             priority: of what is held, the higher is delivered first.
             execution_id: to repeat a call whose answer never came: under one id a message is sent
                 once, and the answer is what has become of it.
+            not_before_ms: when it may be delivered at the earliest, in ms since 1970; 0 is at once.
+                Needs WAKE_AND_QUEUE or QUEUE_ONLY.
+            expires_at_ms: when it is of no use any more, in ms since 1970; 0 is never. It is not
+                delivered later: it is rejected or, if it was held, buried with its payload.
 
         Raises:
             InvalidInput: an argument is not acceptable; nothing was sent.
@@ -123,9 +129,27 @@ class GatewayClient:
             "extra_payload": object_of("extra_payload", extra_payload),
             "metadata": object_of("metadata", metadata),
         }
-        route = Route(route_policy, availability_timeout_ms, region, priority)
+        route = Route(
+            *(route_policy, availability_timeout_ms, region, priority),
+            *(not_before_ms, expires_at_ms),
+        )
         ids = (execution_id, message_id, trace_id)
         return await self._send(self._intercepted(params), ids, route, target_worker_id)
+
+    async def cancel(self, execution_id: str, reason: str = "") -> SendMessageResponse:
+        """Take a message back that is still held; whoever waits for it is told.
+
+        What became of it is the answer: `error_code` is EXECUTION_CANCELLED if it was taken back,
+        else it was delivered, or rejected for another reason, before.
+
+        Raises:
+            UnknownExecution: the log does not know it.
+            IllegalTransition: it was settled in the call that sent it.
+            ServerError: the server is away.
+
+        """
+        result = await self._router.cancel(execution_id, reason=reason)
+        return _response(DeliveryIntent(execution_id, "", "", "", SOURCE, ""), result)
 
     async def _send(
         self,
@@ -182,6 +206,8 @@ class ByaiGatewayClient(GatewayClient):
         region: str | None = None,
         priority: int = 0,
         execution_id: str | None = None,
+        not_before_ms: int = 0,
+        expires_at_ms: int = 0,
     ) -> SendMessageResponse:
         """Send a text, a BaiYing message or a list of them; all else as in `GatewayClient`."""
         return await super().send_message(
@@ -202,6 +228,8 @@ class ByaiGatewayClient(GatewayClient):
             region=region,
             priority=priority,
             execution_id=execution_id,
+            not_before_ms=not_before_ms,
+            expires_at_ms=expires_at_ms,
         )
 
 

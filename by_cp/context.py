@@ -111,6 +111,8 @@ class AgentContext:
         region: str | None = None,
         priority: int = 0,
         execution_id: str | None = None,
+        not_before_ms: int = 0,
+        expires_at_ms: int = 0,
     ) -> CallResult:
         """Call another agent.
 
@@ -129,6 +131,8 @@ class AgentContext:
             region: where it should be handled.
             priority: of what is held, the higher is delivered first.
             execution_id: to repeat a call whose answer never came.
+            not_before_ms: when it may be delivered at the earliest.
+            expires_at_ms: when it is of no use any more.
 
         Raises:
             InvalidInput: an argument is not acceptable; nothing was sent.
@@ -151,7 +155,10 @@ class AgentContext:
         extra = object_of("extra_payload", extra_payload)
         extra.pop("wait_for_reply", None)
         command = AskAgentCommand(header, self._wire_content(content), wait_for_reply, extra)
-        route = Route(route_policy, availability_timeout_ms, region, priority)
+        route = Route(
+            *(route_policy, availability_timeout_ms, region, priority),
+            *(not_before_ms, expires_at_ms),
+        )
         return await self._send(command, execution_id, route)
 
     async def _send(self, command: AskAgentCommand, execution_id: str, route: Route) -> CallResult:
@@ -193,6 +200,8 @@ class ByaiAgentContext(AgentContext):
         region: str | None = None,
         priority: int = 0,
         execution_id: str | None = None,
+        not_before_ms: int = 0,
+        expires_at_ms: int = 0,
     ) -> CallResult:
         """Call with a text, a BaiYing message or a list of them; else as in `AgentContext`."""
         return await super().call_agent(
@@ -208,6 +217,8 @@ class ByaiAgentContext(AgentContext):
             region=region,
             priority=priority,
             execution_id=execution_id,
+            not_before_ms=not_before_ms,
+            expires_at_ms=expires_at_ms,
         )
 
 

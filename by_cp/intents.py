@@ -13,7 +13,7 @@ from by_cp.errors import InvalidInput, PayloadTooLarge
 from by_cp.ids import new_execution_id
 from by_cp.log.commands import Request
 from by_cp.log.commandtext import CommandText, cut
-from by_cp.names import PRIORITY_ABS_MAX, TIMEOUT_MS_MAX, check_int, check_name
+from by_cp.names import PRIORITY_ABS_MAX, TIME_MS_MAX, TIMEOUT_MS_MAX, check_int, check_name
 from by_cp.protocol.commands import AskAgentCommand, ResumeCommand
 from by_cp.statemachine.events import Call
 from by_cp.vocabulary import RoutePolicy
@@ -23,6 +23,10 @@ PAYLOAD_BYTES_MAX = 1024 * 1024
 """Largest encoded command, in bytes, that is accepted unless a caller's limit is another one."""
 
 
+DELAYABLE = frozenset({RoutePolicy.WAKE_AND_QUEUE, RoutePolicy.QUEUE_ONLY})
+"""Policies whose commands may be delayed."""
+
+
 class Route(NamedTuple):
     """How a command is to find its way, as a caller says it."""
 
@@ -30,6 +34,8 @@ class Route(NamedTuple):
     timeout_ms: int
     region: str | None
     priority: int
+    not_before_ms: int = 0
+    expires_at_ms: int = 0
 
 
 def execution_id_or_new(execution_id: str | None) -> str:
@@ -69,6 +75,8 @@ def intent_of(
         timeout_ms=route.timeout_ms,
         command_payload=command.to_dict(),
         metadata=header.metadata,
+        not_before_ms=route.not_before_ms,
+        expires_at_ms=route.expires_at_ms,
     )
 
 
@@ -122,6 +130,8 @@ def request_of(intent: DeliveryIntent, *, inbox: str, max_payload_bytes: int) ->
         message_id=check_name("message_id", intent.message_id, empty_allowed=True),
         source=check_name("source", intent.source, empty_allowed=True),
         metadata=_metadata_text(intent.metadata, max_payload_bytes),
+        not_before_ms=_not_before_ms(intent.not_before_ms, policy),
+        expires_at_ms=check_int("expires_at_ms", intent.expires_at_ms, low=0, high=TIME_MS_MAX),
     )
     return Request(
         execution_id=check_name("execution_id", intent.execution_id),
@@ -129,6 +139,17 @@ def request_of(intent: DeliveryIntent, *, inbox: str, max_payload_bytes: int) ->
         command=command_text(intent, call.agent_type, max_payload_bytes),
         inbox=inbox if policy is RoutePolicy.WAKE_AND_WAIT else "",
     )
+
+
+def _not_before_ms(not_before_ms: object, policy: RoutePolicy) -> int:
+    """Check when a command may be delivered at the earliest; only what is held can be delayed."""
+    checked = check_int("not_before_ms", not_before_ms, low=0, high=TIME_MS_MAX)
+    if checked and policy not in DELAYABLE:
+        raise InvalidInput(
+            f"not_before_ms needs a policy that holds the command without a waiting caller, "
+            f"{' or '.join(sorted(DELAYABLE))}, not {policy}"
+        )
+    return checked
 
 
 def command_text(intent: DeliveryIntent, agent_type: str, max_payload_bytes: int) -> CommandText:

@@ -18,6 +18,10 @@ NAME_LENGTH_MAX = 256
 TIMEOUT_MS_MAX = 7 * 24 * 3600 * 1000
 """Longest wait that a caller may ask for: a week, in milliseconds."""
 
+TIME_MS_MAX = 4_102_444_800_000
+"""Latest moment that a command may name: the year 2100, in ms since 1970. Seconds or days that are
+taken for milliseconds are found out at least at one end."""
+
 PRIORITY_ABS_MAX = 1_000_000
 """Priorities run from minus this to plus this; higher is delivered first."""
 

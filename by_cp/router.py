@@ -19,7 +19,7 @@ from by_cp.errors import ByCpError, ServerError
 from by_cp.intents import PAYLOAD_BYTES_MAX, command_text, policy_of, request_of
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Answer, Outcome, Receipt
-from by_cp.log.commands import GiveUp, Request
+from by_cp.log.commands import Cancel, GiveUp, Request
 from by_cp.log.contract import Store
 from by_cp.names import check_name
 from by_cp.vocabulary import SENTENCES, WAITING, AvailabilityStatus, ErrorCode, RoutePolicy
@@ -113,6 +113,23 @@ class AvailabilityRouter:
             error=NOT_ONLINE % worker_id,
             error_code=ErrorCode.WORKER_NOT_ONLINE,
         )
+
+    async def cancel(
+        self, execution_id: str, *, reason: str = "", by: str = "caller"
+    ) -> AvailabilityResult:
+        """Take a command back that is still held. Whatever comes first, it has one outcome.
+
+        The result is that outcome: EXECUTION_CANCELLED, or what became of it before.
+
+        Raises:
+            UnknownExecution: the log does not know it.
+            IllegalTransition: it was settled in the call that requested it, and never held.
+            ServerError: the server is away; it is safe to cancel again.
+
+        """
+        execution_id = check_name("execution_id", execution_id)
+        command = Cancel(execution_id=execution_id, reason=reason, by=by)
+        return _result(await self._store.execute(command))
 
     async def _ask_and_wait(self, request: Request) -> Receipt | Outcome:
         with self._store.waiting(request.execution_id) as told:

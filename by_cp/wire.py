@@ -51,6 +51,10 @@ class DeliveryIntent:
     timeout_ms: int = 30_000
     command_payload: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    not_before_ms: int = 0
+    """When it may be delivered at the earliest, in ms since 1970; 0 is at once."""
+    expires_at_ms: int = 0
+    """When it is of no use any more, in ms since 1970; 0 is never."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ def send(
     priority: int = 0,
     timeout_ms: int = 30_000,
     execution_id: str | None = None,
+    delay_ms: int = 0,
+    expires_in_ms: int = 0,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     url: Url = None,
 ) -> int:
@@ -46,6 +48,8 @@ def send(
         priority: Higher is delivered first.
         timeout_ms: How long WAKE_AND_WAIT waits, in milliseconds.
         execution_id: Repeat a send under the id of the first: it is executed once.
+        delay_ms: Deliver it so many milliseconds from now at the earliest; it is held until then.
+        expires_in_ms: After so many milliseconds it is of no use, and not delivered any more.
         as_json: Print one JSON object.
         url: The server.
 
@@ -64,6 +68,8 @@ def send(
                 region=region,
                 priority=priority,
                 execution_id=execution_id,
+                not_before_ms=await _from_now(plane, delay_ms),
+                expires_at_ms=await _from_now(plane, expires_in_ms),
             )
             last = await last_step(plane, response)
         console = Console(soft_wrap=True, highlight=False)
@@ -75,3 +81,8 @@ def send(
         return 0 if response.success else REJECTED
 
     return run(work())
+
+
+async def _from_now(plane: ControlPlane, milliseconds: int) -> int:
+    """Return the moment so long from now on the log's clock; 0 if that is at once or never."""
+    return await plane.store.now_ms() + milliseconds if milliseconds else 0

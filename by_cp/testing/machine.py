@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
@@ -60,38 +59,14 @@ from by_cp.statemachine.events import (
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import State
 from by_cp.testing import invariants
+from by_cp.testing.drawing import BY_HAND, PAYLOADS, calls_of, drawn, one_of, settings_of
 from by_cp.testing.invariants import require
-from by_cp.testing.strategies import settings
-from by_cp.vocabulary import RoutePolicy, WakeupDecisionStatus
+from by_cp.vocabulary import WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 
 A = TypeVar("A")
 
 _PROGRESS = (WakeupDecisionStatus.STARTING, WakeupDecisionStatus.QUEUED)
-
-_PAYLOADS: tuple[dict[str, Any], ...] = (
-    {"action_type": "ASK_AGENT", "header": {"target_agent_type": "chat"}, "body": {"content": "?"}},
-    {"body": {"content": [], "extra_payload": {}, "big": 2**60, "text": '🦜 \\ " /'}},
-    {"header": {"target_agent_type": "", "metadata": {"target_agent_type": "chat"}}},
-)
-"""Few, because what is drawn is time; the nasty ones among them lose something if decoded."""
-
-_POLICIES = (
-    RoutePolicy.WAKE_AND_WAIT,
-    RoutePolicy.WAKE_AND_QUEUE,
-    RoutePolicy.WAKE_AND_WAIT,
-    RoutePolicy.WAKE_AND_QUEUE,
-    RoutePolicy.QUEUE_ONLY,
-    RoutePolicy.FAIL_FAST,
-    RoutePolicy.SEND_ANYWAY,
-)
-"""Those that wake more often than the others: more can become of them."""
-
-_BY_HAND: dict[str, tuple[str | None, ...]] = {
-    "circuit": (None, '{"state":"open","reason":"by hand"}', '{"state":"CLOSED"}', "not JSON"),
-    "quota": (None, '{"available":false}', '{"available":true}', "[]"),
-    "fallback": (None, '{"selected_agent_type":"chat"}', '{"agent_type":"a:b {c}"}', '"chat"'),
-}
 
 
 class Readiness(NamedTuple):
@@ -99,45 +74,6 @@ class Readiness(NamedTuple):
 
     event: BecameReady
     workers_online: tuple[str, ...]
-
-
-def _one_of(attribute: str) -> SearchStrategy[Any]:
-    """Draw from an attribute of the machine that runs, so that subclasses may change it."""
-    return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, attribute)))
-
-
-def _drawn(method: str) -> SearchStrategy[Any]:
-    """Draw from a strategy that the machine that runs makes."""
-    return st.runner().flatmap(lambda machine: getattr(machine, method)())
-
-
-# Cached, because to make a strategy takes longer than to draw from it.
-@cache
-def _calls_of(
-    agent_types: tuple[str, ...], tenants: tuple[str, ...], regions: tuple[str, ...]
-) -> SearchStrategy[Call]:
-    return st.builds(
-        Call,
-        agent_type=st.sampled_from(agent_types),
-        user_code=st.sampled_from(tenants),
-        region=st.sampled_from(regions),
-        policy=st.sampled_from(_POLICIES),
-        priority=st.integers(-1, 1),
-        timeout_ms=st.sampled_from((1, 1_000, 30_000)),
-        not_before_ms=st.sampled_from((0, 0, 0, ManualClock().now_ms + 10_000)),
-        expires_at_ms=st.sampled_from((0, 0, 0, ManualClock().now_ms + 40_000)),
-        session_id=st.just("session-1"),
-        trace_id=st.just("trace-1"),
-        message_id=st.just("message-1"),
-        source=st.just("client"),
-    )
-
-
-@cache
-def _settings_of(
-    agent_types: tuple[str, ...], tenants: tuple[str, ...]
-) -> SearchStrategy[SystemEvent]:
-    return settings(st.sampled_from(agent_types), st.sampled_from(tenants or ("nobody",)))
 
 
 class ControlPlaneMachine(RuleBasedStateMachine):
@@ -220,15 +156,15 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     # --- Callers ----------------------------------------------------------------------------------
 
-    @initialize(target=executions, call=_drawn("_calls"), payload=st.sampled_from(_PAYLOADS))
+    @initialize(target=executions, call=drawn("_calls"), payload=st.sampled_from(PAYLOADS))
     def first_caller_requests(self, call: Call, payload: dict[str, Any]) -> str:
         """A life begins with a request, or nothing much would happen in it."""
         return self._request(call, payload)
 
     @rule(
         target=executions,
-        call=_drawn("_calls"),
-        payload=st.sampled_from(_PAYLOADS),
+        call=drawn("_calls"),
+        payload=st.sampled_from(PAYLOADS),
         count=st.integers(1, 3),
     )
     def callers_request(self, call: Call, payload: dict[str, Any], count: int) -> Any:
@@ -257,13 +193,13 @@ class ControlPlaneMachine(RuleBasedStateMachine):
 
     # --- Workers ----------------------------------------------------------------------------------
 
-    @rule(agent_type=_one_of("agent_types"))
+    @rule(agent_type=one_of("agent_types"))
     def worker_comes_online(self, agent_type: str) -> None:
         """A worker comes online by itself."""
         self.start_worker(agent_type)
 
     @precondition(lambda self: self.workers)
-    @rule(worker_id=_one_of("workers"))
+    @rule(worker_id=one_of("workers"))
     def worker_leaves(self, worker_id: str) -> None:
         """A worker goes away cleanly; others simply let their lease lapse as time passes."""
         self.stop_worker(worker_id)
@@ -300,7 +236,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         self.execute(self._settle(signal, WakeupDecision(status="READY"), of_group, epoch))
         require(len(self.log.entries) == before, "a late decision of an old epoch did something")
 
-    @rule(agent_type=_one_of("agent_types"))
+    @rule(agent_type=one_of("agent_types"))
     def gate_rouses(self, agent_type: str) -> None:
         """The gate asks for wakes for what is held and waits for none."""
         self.execute(
@@ -317,7 +253,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
             members = tuple(self._member(execution_id) for execution_id in ids)
             self.execute(Mature(agent_type=agent_type, members=members, by="gate"))
 
-    @rule(agent_type=_one_of("agent_types"), count=st.integers(1, 3))
+    @rule(agent_type=one_of("agent_types"), count=st.integers(1, 3))
     def gate_releases(self, agent_type: str, count: int) -> None:
         """The gate delivers what is held for an agent type, if somebody is online."""
         members = self._held_members(agent_type)[:count]
@@ -355,7 +291,7 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         if receipt is not None:
             self._check_quota(execution_id)
 
-    @rule(event=_drawn("_settings"))
+    @rule(event=drawn("_settings"))
     def operator_sets(self, event: SystemEvent) -> None:
         """An operator sets limits, policies and fallbacks, forces a circuit, pauses or drains.
 
@@ -364,12 +300,12 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         accepted = self.execute(Configure(event=event)) is not None
         require(accepted or isinstance(event, FallbackSet), f"refused: {event}")
 
-    @rule(kind=st.sampled_from(sorted(_BY_HAND)), data=st.data())
+    @rule(kind=st.sampled_from(sorted(BY_HAND)), data=st.data())
     def somebody_writes_by_hand(self, kind: str, data: st.DataObject) -> None:
         """Somebody writes, or removes, a key that by-framework reads."""
         named = self.tenants if kind == "quota" else self.agent_types
         name = data.draw(st.sampled_from(named), label="name")
-        text = data.draw(st.sampled_from(_BY_HAND[kind]), label="text")
+        text = data.draw(st.sampled_from(BY_HAND[kind]), label="text")
         self.write_by_hand(kind, name, text)
 
     @rule(milliseconds=st.sampled_from((1, 1_000, 15_000, 30_000, 3_600_000)))
@@ -445,11 +381,11 @@ class ControlPlaneMachine(RuleBasedStateMachine):
         self._signals_seen = len(self.log.world.signals)
 
     def _calls(self) -> SearchStrategy[Call]:
-        return _calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
+        return calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
 
     def _settings(self) -> SearchStrategy[SystemEvent]:
         named = tuple(user_code for user_code in self.tenants if user_code)
-        return _settings_of(tuple(self.agent_types), named)
+        return settings_of(tuple(self.agent_types), named)
 
     def _request(self, call: Call, payload: dict[str, Any]) -> str:
         execution_id = f"exec-{len(self._commands) + 1}"

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from by_cp.log.answers import Outcome, Receipt, Tally
-from by_cp.log.commands import Configure, GiveUp, Member, Release, Settle, Sweep
+from by_cp.log.answers import Attempted, Outcome, Receipt, Tally
+from by_cp.log.commands import (
+    Attempt,
+    Cancel,
+    Configure,
+    GiveUp,
+    Mature,
+    Member,
+    Release,
+    Rouse,
+    Settle,
+    Sweep,
+)
 from by_cp.log.contract import Store
-from by_cp.statemachine.events import CircuitForced, FallbackSet, QuotaSet
+from by_cp.statemachine.events import CircuitForced, FallbackSet, QuotaSet, SystemEvent
 from by_cp.statemachine.states import State
 from tests.making import make_request
 
@@ -95,6 +106,53 @@ async def set_quota(store: Store, limit: int, user_code: str = "acme") -> None:
 async def set_fallback(store: Store, selected: str, agent_type: str = "echo") -> None:
     """Let another agent type stand in."""
     await store.execute(Configure(event=FallbackSet("", agent_type, selected, "operator")))
+
+
+async def configure(store: Store, *events: SystemEvent) -> None:
+    """Set something else."""
+    for event in events:
+        await store.execute(Configure(event=event))
+
+
+async def attempt(store: Store, waits: str, *, reason: str = "", by: str = "manager") -> Attempted:
+    """Begin an attempt of the wake that an execution waits for."""
+    views = await store.views()
+    head = views.executions[waits]
+    agent_type, user_code, region = head.group
+    return await store.execute(
+        Attempt(
+            agent_type=agent_type,
+            user_code=user_code,
+            region=region,
+            wake=head.epoch,
+            members=tuple(await store.wake_members(head.group, 10)),
+            lasts_ms=30_000,
+            reason=reason,
+            by=by,
+        )
+    )
+
+
+async def rouse(store: Store, agent_type: str = "echo") -> Tally:
+    """Ask for wakes for what waits for none, as the gate does."""
+    members = tuple(await store.held(agent_type, 1000))
+    return await store.execute(Rouse(agent_type=agent_type, members=members, by="gate"))
+
+
+async def mature(store: Store, agent_type: str = "echo") -> Tally:
+    """Let go what was delayed, as the gate does."""
+    members = tuple(due.member for due in await store.matured(1000))
+    return await store.execute(Mature(agent_type=agent_type, members=members, by="gate"))
+
+
+async def cancel(store: Store, execution_id: str, reason: str = "") -> Outcome:
+    """Take a command back."""
+    return await store.execute(Cancel(execution_id=execution_id, reason=reason, by="operator"))
+
+
+async def names_of(store: Store) -> list[str]:
+    """Return the names of all events of the log."""
+    return [entry.event.name for entry in await store.read()]
 
 
 # --- What came of it ------------------------------------------------------------------------------

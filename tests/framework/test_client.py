@@ -233,7 +233,7 @@ async def test_a_registry_may_bring_the_client(store: Store) -> None:
 
 
 def test_the_signature_is_by_framework_s() -> None:
-    """Changing an import is enough: names, order and defaults; only execution_id is new."""
+    """Changing an import is enough: names, order and defaults; only the last three are new."""
     expected = {
         "target_agent_type": inspect.Parameter.empty,
         "session_id": inspect.Parameter.empty,
@@ -252,6 +252,8 @@ def test_the_signature_is_by_framework_s() -> None:
         "region": None,
         "priority": 0,
         "execution_id": None,
+        "not_before_ms": 0,
+        "expires_at_ms": 0,
     }
     for kind in (GatewayClient, ByaiGatewayClient):
         parameters = inspect.signature(kind.send_message).parameters

@@ -181,7 +181,7 @@ def test_message_ids_can_be_made_ahead() -> None:
 
 
 def test_the_signature_is_by_framework_s() -> None:
-    """Changing an import is enough: names, order and defaults; only execution_id is new."""
+    """Changing an import is enough: names, order and defaults; only the last three are new."""
     expected = {
         "target_agent_type": inspect.Parameter.empty,
         "content": inspect.Parameter.empty,
@@ -195,6 +195,8 @@ def test_the_signature_is_by_framework_s() -> None:
         "region": None,
         "priority": 0,
         "execution_id": None,
+        "not_before_ms": 0,
+        "expires_at_ms": 0,
     }
     for kind in (AgentContext, ByaiAgentContext):
         parameters = inspect.signature(kind.call_agent).parameters

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from by_cp import RoutePolicy
+from by_cp.errors import InvalidInput
 from by_cp.log.commands import Configure
 from by_cp.log.contract import Store
 from by_cp.statemachine.events import CircuitForced, FallbackSet, QuotaSet, Rejected
@@ -233,3 +234,19 @@ async def test_rejections_stay_in_the_history(store: Store, way: Way) -> None:
     event = await last_event(store, sent.execution_id)
     assert isinstance(event, Rejected)
     assert (event.code, event.reason, event.by) == (sent.error_code, sent.error, "admission")
+
+
+async def test_a_delayed_command_is_held_and_an_expired_one_refused(store: Store, way: Way) -> None:
+    """Both times are moments on the log's clock; what cannot be held cannot be delayed."""
+    now_ms = await store.now_ms()
+    await online(store, "echo")
+    later_ms = now_ms + 60_000
+
+    queued = RoutePolicy.QUEUE_ONLY
+    delayed = await way("echo", route_policy=queued, not_before_ms=later_ms)
+    expired = await way("echo", expires_at_ms=now_ms)
+
+    assert await event_names(store, delayed.execution_id) == ["Requested", "Held"]
+    assert expired.error_code == "COMMAND_EXPIRED"
+    with pytest.raises(InvalidInput, match="not_before_ms needs a policy that holds"):
+        await way("echo", not_before_ms=later_ms)

@@ -172,12 +172,13 @@ def decoded(pages: Iterable[Page]) -> Iterator[list[tuple[Position, Event]]]:
         CorruptEvent: an entry is no event of a known schema; the text has its position.
 
     """
-    decode = CODEC.decode
     for page in pages:
         try:
-            yield [(position, decode(data)) for position, data in page]
+            events = CODEC.decode_all([data for _, data in page])
         except CorruptEvent:
             _raise_with_position(page)
+            raise
+        yield list(zip([position for position, _ in page], events, strict=True))
 
 
 def _raise_with_position(page: Sequence[tuple[Position, bytes]]) -> None:

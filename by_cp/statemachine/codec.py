@@ -6,7 +6,7 @@ to the current by their upcasters, one version at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union
 
 import msgspec
@@ -46,6 +46,25 @@ class Codec:
             event: Event = self._decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptEvent(self._diagnosis(data, error)) from error
+        return self._upcast(event)
+
+    def decode_all(self, data: Iterable[bytes]) -> list[Event]:
+        """Decode events, in order: faster than one by one, for whoever reads a whole log.
+
+        Raises:
+            CorruptEvent: as `decode`, for the first that cannot be read.
+
+        """
+        data = list(data)
+        try:
+            events: list[Event] = list(map(self._decoder.decode, data))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return list(map(self.decode, data))  # says which one, and why
+        if self._upcasters.keys().isdisjoint(map(type, events)):
+            return events
+        return list(map(self._upcast, events))
+
+    def _upcast(self, event: Event) -> Event:
         upcaster = self._upcasters.get(type(event))
         while upcaster is not None:
             event = upcaster(event)

@@ -114,6 +114,19 @@ def test_old_events_are_lifted_one_version_at_a_time() -> None:
     assert PAINTING.decode(written_long_ago) == Painted("call-1", 1, "ff0000")
 
 
+def test_many_events_are_decoded_like_each_of_them() -> None:
+    """Whatever versions are among them, and the first that cannot be read says why."""
+    written = [
+        msgspec.msgpack.encode(["Painted/3", "call-1", 2, "00ff00"]),
+        msgspec.msgpack.encode(["Painted/1", "call-2", "red"]),
+        msgspec.msgpack.encode(["Painted/2", "call-3", "0000ff", 4]),
+    ]
+    assert PAINTING.decode_all(written) == [PAINTING.decode(data) for data in written]
+    assert PAINTING.decode_all(written[:1]) == [PAINTING.decode(written[0])]
+    with pytest.raises(CorruptEvent, match="'Painted/9': upgrade"):
+        PAINTING.decode_all([*written, msgspec.msgpack.encode(["Painted/9", "call-1"])])
+
+
 def test_a_new_last_field_with_a_default_needs_no_new_version() -> None:
     """The entry that was written without it reads as if it had the default."""
     written_before = msgspec.msgpack.encode(["Painted/3", "call-1", 2, "00ff00"])

@@ -163,6 +163,7 @@ def test_pages_can_be_decoded(client: Redis, url: str) -> None:
     with without_gc():
         read = [event for page in decoded(LogReader(url).pages(count=2)) for _, event in page]
     assert read == lives(5)
+    assert list(decoded([[]])) == [[]]
     [(position, _)] = append_bytes(client, [b"\xc1"])
     with pytest.raises(CorruptEvent, match=f"at {position}: a log entry of 1 bytes is damaged"):
         list(decoded(LogReader(url).pages()))

@@ -29,7 +29,10 @@ def server_url(given: str | None) -> str:
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a subcommand to its end, and return its exit code. SIGTERM cancels it: a clean stop."""
+    """Run a subcommand to its end, and return its exit code.
+
+    SIGTERM cancels it, once: a clean stop. A second one changes nothing.
+    """
     try:
         return asyncio.run(_until_terminated(work))
     except KeyboardInterrupt:
@@ -49,9 +52,12 @@ async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
     terminated = False
 
     def terminate() -> None:
+        # Once: whoever signals a whole process group, and a wrapper in it that passes the signal
+        # on, mean one stop. Who means "at once" has SIGKILL.
         nonlocal terminated
-        terminated = True
-        task.cancel()
+        if not terminated:
+            terminated = True
+            task.cancel()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:

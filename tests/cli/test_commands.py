@@ -117,6 +117,35 @@ def test_an_idle_worker_ends_in_order(url: str) -> None:
     assert "BY_CP_IDLE_EXIT_S" in done.stderr
 
 
+async def test_a_worker_that_is_told_twice_to_stop_finishes_what_it_handles(
+    redis: Redis, url: str, tmp_path: Path
+) -> None:
+    """SIGTERM for a process group comes twice if a wrapper in it passes it on: it is one stop."""
+    (tmp_path / "slow.py").write_text("""
+import pathlib, time
+def handle(command):
+    pathlib.Path("began").touch()
+    while not pathlib.Path("may_end").exists():
+        time.sleep(0.01)
+    return "done"
+""")
+    run(*BY_CP, "send", "a", "hi", "--policy", "SEND_ANYWAY", "--url", url)
+    command = (*BY_CP, "worker", "--agent-type", "a", "--handler", "slow:handle", "--url", url)
+    worker = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        await until((tmp_path / "began").exists)
+        assert worker.stderr is not None
+        worker.send_signal(signal.SIGTERM)
+        while "worker_draining" not in worker.stderr.readline():
+            assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        (tmp_path / "may_end").touch()
+    finally:
+        _, errors = worker.communicate(timeout=20)
+    assert (worker.returncode, "Traceback" in errors) == (0, False)
+    assert await redis.xlen("byai_gateway:session:cli:data_stream") > 0
+
+
 async def test_a_manager_wakes_a_worker_and_leaves_nothing_behind(redis: Redis, url: str) -> None:
     """WAKE_AND_WAIT is delivered by a real manager that starts a real worker; SIGTERM ends both."""
     manager = subprocess.Popen([*BY_CP, "manager", "--worker", WORKER, "--url", url])

@@ -185,7 +185,10 @@ def _text(*keys: str, default: str = "") -> Any:
 def _int(*keys: str, default: int) -> Any:
     def read(data: dict[str, Any]) -> int:
         found = _said(data, keys)
-        return default if found is None else int(found)
+        try:
+            return default if found is None else int(found)
+        except (TypeError, ValueError):
+            raise TypeError(f"{keys[0]} must be an int, not {found!r}") from None
 
     return read
 
@@ -215,8 +218,9 @@ def _texts(key: str) -> Any:
 
 
 def _retry_after(data: dict[str, Any]) -> int | None:
-    found = _said(data, ("retry_after_ms",))
-    return None if found is None else int(found)
+    read: Any = _int("retry_after_ms", default=-1)
+    found: int = read(data)
+    return None if _said(data, ("retry_after_ms",)) is None else found
 
 
 _COMMON = {

@@ -11,7 +11,7 @@ import pytest
 from by_cp.log.contract import Store
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
-from by_cp.statemachine.events import BecameReady, Failed, WakeProgressed
+from by_cp.statemachine.events import BecameReady, Failed, WakeAttempted, WakeProgressed
 from by_cp.vocabulary import RoutePolicy, WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 from tests.asking import ask, events, request, state
@@ -135,6 +135,72 @@ async def test_a_provider_that_raises_may_be_asked_again(store: Store) -> None:
     assert len(provider.asked) == 2
 
 
+async def test_each_attempt_is_an_event_with_an_epoch_of_its_own(store: Store) -> None:
+    """The provider is told it, to act once for it; the next one says how the last one failed."""
+    receipt = await ask(store, "a")
+    provider = Answering(RuntimeError("no capacity"))
+    await WakeupController(store, provider, max_attempts=2, consumer="manager-1").run_once()
+    told = [e for e in await store.history(receipt.execution_id) if e.event.name == "WakeAttempted"]
+    assert [request.epoch for request in provider.asked] == [entry.position for entry in told]
+    assert [request.attempt for request in provider.asked] == [1, 2]
+    last = told[-1].event
+    assert isinstance(last, WakeAttempted)
+    assert (last.reason, last.by) == ("provider raised RuntimeError: no capacity", "manager-1")
+
+
+async def test_a_dead_controllers_wake_is_done_by_another(store: Store) -> None:
+    """It asks the provider anew, under a new epoch, and whatever the dead one says is too late."""
+    receipt = await ask(store, "a")
+    dead = Starting(store)
+    dead.may_start.clear()
+    first = WakeupController(store, dead, consumer="dead")
+    hanging = asyncio.create_task(first.run_once())
+    await until(lambda: bool(dead.asked))
+    await store.resign("dead")
+    second = Starting(store)
+    assert await WakeupController(store, second, consumer="alive").run_once() == 1
+    assert await events(store, receipt.execution_id) == [
+        *("Requested", "Held", "WakeRequested", "WakeAttempted", "WakeAttempted"),
+        *("BecameReady", "Delivered"),
+    ]
+    attempt = (await store.history(receipt.execution_id))[4].event
+    assert isinstance(attempt, WakeAttempted)
+    assert (attempt.attempt, attempt.reason) == (2, "manager dead is gone")
+    dead.may_start.set()
+    entries = await store.read()
+    await hanging
+    assert await store.read() == entries
+
+
+async def test_a_stop_hands_over_what_is_under_way(store: Store) -> None:
+    """After its grace; another controller need not wait until the lease lapses."""
+    receipt = await ask(store, "a")
+    slow = Starting(store)
+    slow.may_start.clear()
+    controller = WakeupController(store, slow)
+    running_one = asyncio.create_task(controller.run())
+    await until(lambda: bool(slow.asked))
+    controller.stop(grace_s=0)
+    await asyncio.wait_for(running_one, 10)
+    assert controller.wakes_in_flight == 0
+    assert await WakeupController(store, Starting(store)).run_once() == 1
+    assert await delivered(store, receipt.execution_id)
+
+
+async def test_a_stop_lets_wakes_come_out_within_its_grace(store: Store) -> None:
+    """Nothing new is taken meanwhile."""
+    receipt = await ask(store, "a")
+    slow = Starting(store)
+    slow.may_start.clear()
+    controller = WakeupController(store, slow)
+    running_one = asyncio.create_task(controller.run())
+    await until(lambda: bool(slow.asked))
+    controller.stop(grace_s=30)
+    slow.may_start.set()
+    await asyncio.wait_for(running_one, 10)
+    assert await delivered(store, receipt.execution_id)
+
+
 async def test_rejected_is_handed_on(store: Store) -> None:
     """REJECTED ends in REJECTED for one who waits; its reason and retry_after_ms are told."""
     waiting = request("a", RoutePolicy.WAKE_AND_WAIT, inbox=store.inbox)
@@ -165,7 +231,7 @@ async def test_fallback_is_handed_on(store: Store) -> None:
         ("READY", "answered with str"),
         ({"status": "READY", "worker_ids": 7}, "worker_ids must be a list"),
         ({"status": "FALLBACK", "selected_agent_type": "\n"}, "selected_agent_type"),
-        ({"status": "REJECTED", "retry_after_ms": "soon"}, "invalid literal"),
+        ({"status": "REJECTED", "retry_after_ms": "soon"}, "must be an int"),
         ({"status": "REJECTED", "retry_after_ms": float("inf")}, "infinity"),
         ({"status": "FAILED", "reason": "\ud800"}, "?"),
         ({"status": "FAILED", "reason": "x" * 1_000_000}, "x…"),

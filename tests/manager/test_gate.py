@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 
 from by_cp.log.commands import Configure
 from by_cp.log.contract import Store
 from by_cp.log.memory import ManualClock, MemoryStore
+from by_cp.log.pacing import AHEAD
 from by_cp.manager.gate import BATCH, DeliveryGate
-from by_cp.statemachine.events import BecameReady, CircuitForced
+from by_cp.statemachine.events import AgentPaused, AgentResumed, BecameReady, CircuitForced
 from by_cp.vocabulary import RoutePolicy
-from tests.asking import ask, events, state
+from tests.asking import ask, events, request, state
 from tests.manager.running import running
 from tests.waiting import until
 
@@ -99,6 +101,45 @@ async def test_late_ones_in_front_hold_nobody_up() -> None:
     assert await DeliveryGate(store).run_once() == 1
     assert await state(store, queued.execution_id) == "DELIVERED"
     assert await store.held("a", 1) == []
+
+
+async def test_no_more_is_delivered_than_there_is_room_for(store: Store) -> None:
+    """What is still held keeps its order; when the worker has taken some, the next ones follow."""
+    for _ in range(20):
+        await ask(store, "a", RoutePolicy.QUEUE_ONLY)
+    await store.announce("taker", ("a",), 60_000, 3)
+    gate = DeliveryGate(store)
+    assert await gate.run_once() == AHEAD * 3
+    assert await gate.run_once() == 0
+    for delivery in await store.take_deliveries(("a",), "taker", 2, 0):
+        await store.acknowledge(delivery)
+    assert await gate.run_once() == 2
+
+
+async def test_a_delayed_command_is_delivered_in_its_time() -> None:
+    """Whoever is online has to wait for it."""
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    later = request("a", RoutePolicy.QUEUE_ONLY)
+    call = structs.replace(later.call, not_before_ms=clock() + 5_000)
+    await store.execute(structs.replace(later, call=call))
+    await store.announce("w", ("a",), 60_000)
+    assert await DeliveryGate(store).run_once() == 0
+    clock.advance(5_000)
+    assert await DeliveryGate(store).run_once() == 1
+
+
+async def test_what_a_pause_held_back_is_woken_for(store: Store) -> None:
+    """The gate asks for the wake that nobody asked for during the pause, however much is held."""
+    await store.execute(Configure(event=AgentPaused("", "a")))
+    receipts = [await ask(store, "a") for _ in range(MANY)]
+    await DeliveryGate(store).run_once()
+    assert await state(store, receipts[0].execution_id) == "REQUESTED"
+    await store.execute(Configure(event=AgentResumed("", "a")))
+    await DeliveryGate(store).run_once()
+    reached = {await state(store, receipt.execution_id) for receipt in receipts}
+    assert reached == {"WAKING"}
+    assert len(await store.take_signals("manager", 10, 0)) == 1
 
 
 @pytest.mark.parametrize("agent_types", [1, 40])

@@ -50,12 +50,13 @@ def strike(views: Views, head: ExecutionRow, event: Event, position: Position) -
 
 def heal(views: Views, head: ExecutionRow, event: Event, position: Position) -> None:
     """Forget the failures, when a wake succeeded and there are any."""
-    row = views.circuits.get(head.call.agent_type)
-    if not isinstance(event, BecameReady) or not event.epoch or row is None or not row.failures:
+    if not isinstance(event, BecameReady) or not event.epoch:
         return
-    row.failures = 0
-    row.struck_ms = ()
-    row.position = position
+    row = views.circuits.get(head.call.agent_type)
+    if row is not None and row.failures:
+        row.failures = 0
+        row.struck_ms = ()
+        row.position = position
 
 
 def take_permit(views: Views, head: ExecutionRow, event: WakeRequested, position: Position) -> None:

@@ -36,8 +36,9 @@ def hold(views: Views, head: ExecutionRow, event: Held, position: Position) -> N
 
 def unhold(views: Views, head: ExecutionRow, _event: Event, _position: Position) -> None:
     """Take the command out of pending, if it is there."""
-    head.held_at = ""
-    views.pending.pop(head.execution_id, None)
+    if head.held_at:
+        head.held_at = ""
+        del views.pending[head.execution_id]
 
 
 def in_order(views: Views, agent_type: str) -> list[PendingRow]:

@@ -49,9 +49,10 @@ def end(views: Views, event: WakeEnded, _position: Position) -> None:
 
 def leave(views: Views, head: ExecutionRow, _event: Event, _position: Position) -> None:
     """Let the execution wait no more."""
-    head.epoch = ""
-    head.joined_at = ""
-    views.wake_members.pop(head.execution_id, None)
+    if head.joined_at:
+        head.epoch = ""
+        head.joined_at = ""
+        del views.wake_members[head.execution_id]
 
 
 def in_order(views: Views, group: tuple[str, str, str]) -> list[WakeMemberRow]:

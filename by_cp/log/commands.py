@@ -42,6 +42,24 @@ class Request(Command[Answer], frozen=True, kw_only=True):
     """Where the waiting caller's process hears outcomes; "" when nobody waits."""
 
 
+class Adopt(Command[Receipt], frozen=True, kw_only=True):
+    """Take what someone else's client wrote into by-cp's streams into the log, once.
+
+    What that client promised its caller holds. Whoever waits is answered on its result stream, with
+    a rejection too, and delivers the command by itself once it is told READY. Whoever went on was
+    told that the command is held: so it is, whatever admission says of it.
+    """
+
+    execution_id: str
+    call: Call
+    """Its `origin` says whose client it was; its policy is one of those that hold."""
+    command: CommandText
+    written_ms: int
+    """When it was written, in ms of the server's clock: from then on its caller waits."""
+    entries: tuple[str, str] = ("", "")
+    """Its entries in the wakeup stream and in the pending stream, which are removed; "" is none."""
+
+
 class Member(Struct, frozen=True):
     """One held execution, as the listings of a store name it."""
 

@@ -100,6 +100,7 @@ HANDLERS: dict[Effect, tuple[Handler, ...]] = {
     Effect.DISCHARGE: (quota.discharge,),
     Effect.TELL: (_show,),
     Effect.BURY: (deadletters.bury,),
+    Effect.RESUME: (_show,),
     Effect.EXHUME: (deadletters.exhume,),
     Effect.CLOSE: (_show,),
 }

@@ -72,7 +72,7 @@ TRANSITIONS: tuple[Row, ...] = (
         "DeadLettered",
         (_S.FAILED, _S.REJECTED),
         _S.DEADLETTER,
-        *(_E.BURY, _E.UNHOLD, _E.DISCHARGE, _E.TELL),
+        *(_E.BURY, _E.RESUME, _E.UNHOLD, _E.DISCHARGE, _E.TELL),
     ),
     *_rows("Redriven", (_S.DEADLETTER,), _S.REQUESTED, _E.EXHUME),
 )

@@ -67,6 +67,8 @@ class Call(Struct, array_like=True, gc=False, frozen=True):
     """When it may be delivered at the earliest, in ms since 1970; 0 is at once."""
     expires_at_ms: int = 0
     """When it is of no use any more, in ms since 1970; 0 is never."""
+    origin: str = ""
+    """Whose client wrote it into by-cp's streams, from which it was adopted; "" is by-cp's own."""
 
 
 class Event(Struct, array_like=True, gc=False, frozen=True):
@@ -179,6 +181,9 @@ class Delivered(ExecutionEvent, array_like=True, gc=False, frozen=True, tag="Del
     """The command was put into the control stream, in the call that appended this event."""
 
     agent_type: str
+    handed_over: bool = False
+    """Not by this call: its caller, a foreign client that waited, was told that the agent is ready,
+    and puts the command there by itself."""
 
 
 class Failed(ExecutionEvent, array_like=True, gc=False, frozen=True, tag="Failed/1"):

@@ -48,6 +48,8 @@ class Effect(StrEnum):
     """Whoever waits is told the outcome, once."""
     BURY = "bury"
     """The command goes, payload and reason, into the dead letters."""
+    RESUME = "resume"
+    """An agent that was to get a reply to the command is told that none will come."""
     EXHUME = "exhume"
     """The command leaves the dead letters."""
     CLOSE = "close"

@@ -86,7 +86,9 @@ class AroundRedis:
     async def control_stream(self, agent_type: str) -> list[tuple[str, str]]:
         """Read the stream."""
         fields = await self._fields(RedisKeys.ctrl_stream(agent_type))
-        return [(entry[b"execution_id"].decode(), entry[b"data"].decode()) for entry in fields]
+        return [
+            (entry.get(b"execution_id", b"").decode(), entry[b"data"].decode()) for entry in fields
+        ]
 
     async def signals(self) -> list[tuple[str, WakeupRequest]]:
         """Read the wakeup stream."""

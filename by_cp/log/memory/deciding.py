@@ -12,6 +12,7 @@ from typing import Any
 from by_cp.log import admission
 from by_cp.log.answers import Outcome, Receipt, Recorded, Refused, Tally
 from by_cp.log.commands import (
+    Adopt,
     Append,
     Attempt,
     Cancel,
@@ -25,6 +26,7 @@ from by_cp.log.commands import (
     Settle,
     Sweep,
 )
+from by_cp.log.memory.adopting import adopt
 from by_cp.log.memory.ending import deliver, expire, held_of, is_late, reject_held
 from by_cp.log.memory.journal import Journal
 from by_cp.log.memory.waking import attempt, rouse, settle, wake
@@ -269,6 +271,7 @@ def _leads_somewhere(log: Journal, event: FallbackSet) -> bool:
 
 DECIDERS: dict[type, Callable[[Journal, Any], Any]] = {
     Request: request,
+    Adopt: adopt,
     Attempt: attempt,
     Settle: settle,
     Rouse: rouse,

@@ -51,11 +51,18 @@ def deliver(log: Journal, ready: BecameReady, cause: str, command: str = "") -> 
     `command` is what is delivered when the execution was never held.
     """
     head = log.record(ready, cause)
-    log.record(Delivered(ready.execution_id, 0, "", ready.agent_type), cause, command)
+    delivered = Delivered(ready.execution_id, 0, "", ready.agent_type, _is_handed_over(log, head))
+    log.record(delivered, cause, command)
     row = log.views.circuits.get(head.call.agent_type)
     if ready.how in PROOFS and row is not None and row.state != CLOSED and not row.forced:
         how = SENTENCES["healed"] % ready.how
         log.record_system(CircuitClosed("", row.agent_type, how), cause)
+
+
+def _is_handed_over(log: Journal, head: ExecutionRow) -> bool:
+    """Tell whether the caller, a foreign client that waits, delivers by itself."""
+    held = log.views.pending.get(head.execution_id)
+    return held is not None and held.deadline_ms > 0 and bool(head.call.origin)
 
 
 def fail(log: Journal, head: ExecutionRow, cause: str, reason: str, epoch: str, by: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from by_cp.log import fairness
+from by_cp.log import fairness, resuming
 from by_cp.log.admission import Facts
 from by_cp.log.commandtext import json_name
 from by_cp.log.memory.world import Delivery, Ended, Signal, World
@@ -14,6 +14,8 @@ from by_cp.log.outcomes import outcome_of
 from by_cp.projections import views as projections
 from by_cp.projections.rows import ExecutionRow, PendingRow
 from by_cp.statemachine.events import (
+    Call,
+    DeadLettered,
     Delivered,
     Event,
     ExecutionEvent,
@@ -72,11 +74,9 @@ class Journal:
         self._append(structs.replace(event, version=version, cause=cause))
         head = self.views.executions[event.execution_id]
         if Effect.DELIVER in reached.effects and isinstance(event, Delivered):
-            text = command if held is None else _addressed(held, event.agent_type)
-            self.world.deliver(event.agent_type, Delivery(event.execution_id, text))
-            if held is not None:
-                times = self.world.fair.setdefault(held.agent_type, {})
-                fairness.delivered(times, held.priority, held.rank)
+            self._deliver(event, held, command)
+        if Effect.RESUME in reached.effects and isinstance(event, DeadLettered):
+            self._resume(head.call, event, held)
         self._count(held, self.views.pending.get(event.execution_id))
         if isinstance(event, WakeRequested) and not event.epoch:
             self.world.signals.append(Signal(head.position, head.execution_id, head.call))
@@ -87,6 +87,23 @@ class Journal:
         if Effect.TELL in reached.effects and held is not None:
             self.world.tell(outcome_of(head.call, event))
         return head
+
+    def _deliver(self, event: Delivered, held: PendingRow | None, command: str) -> None:
+        if not event.handed_over:
+            text = command if held is None else _addressed(held, event.agent_type)
+            self.world.deliver(event.agent_type, Delivery(event.execution_id, text))
+        if held is not None:
+            times = self.world.fair.setdefault(held.agent_type, {})
+            fairness.delivered(times, held.priority, held.rank)
+
+    def _resume(self, call: Call, event: DeadLettered, held: PendingRow | None) -> None:
+        """Tell an agent that waits for a reply that none will come; who waits here is told so."""
+        if held is not None and held.deadline_ms:
+            return
+        command = event.command or (held.command if held is not None else "")
+        resume = resuming.resume_of(call, command, event.reason)
+        if resume is not None:
+            self.world.deliver(resume.agent_type, Delivery("", resume.command))
 
     def record_system(self, event: SystemEvent, cause: str) -> Position:
         """Append a system event and fold it."""

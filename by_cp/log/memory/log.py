@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 from msgspec import structs
 
 from by_cp.errors import ExecutionConflict
-from by_cp.log.answers import Answer, Refused
-from by_cp.log.commands import Command, Request
+from by_cp.log.answers import Answer, Receipt, Refused
+from by_cp.log.commands import Adopt, Command, Request
 from by_cp.log.memory.deciding import DECIDERS
 from by_cp.log.memory.journal import Journal
 
@@ -29,6 +29,7 @@ class MemoryLog(Journal):
         super().__init__(clock)
         self._answered: dict[str, Any] = {}
         self._requested: dict[str, tuple[Request, Answer]] = {}
+        self._adopted: dict[str, tuple[Adopt, Receipt]] = {}
 
     def execute(self, command: Command[A]) -> A:
         """Execute a command; one that was executed before is answered as it was then.
@@ -39,6 +40,8 @@ class MemoryLog(Journal):
         """
         if isinstance(command, Request):
             return cast("A", self._request(command))
+        if isinstance(command, Adopt):
+            return cast("A", self._adopt(command))
         if command.call_id not in self._answered:
             reply = DECIDERS[type(command)](self, command)
             if isinstance(reply, Refused):
@@ -58,3 +61,16 @@ class MemoryLog(Journal):
         if (first.call, first.command) != (command.call, command.command):
             raise ExecutionConflict(execution_id)
         return structs.replace(answer, outcome=self.world.outcomes.get(execution_id))
+
+    def _adopt(self, command: Adopt) -> Receipt:
+        execution_id = command.execution_id
+        if execution_id not in self._adopted:
+            if self.head(execution_id) is not None:
+                raise ExecutionConflict(execution_id)
+            receipt = DECIDERS[Adopt](self, command)
+            self._adopted[execution_id] = (command, receipt)
+            return cast("Receipt", receipt)
+        first, receipt = self._adopted[execution_id]
+        if (first.call, first.command) != (command.call, command.command):
+            raise ExecutionConflict(execution_id)
+        return receipt

@@ -11,6 +11,7 @@ from msgspec import structs
 from by_cp.errors import ServerError
 from by_cp.log.answers import Answer, Attempted, Outcome, Receipt, Recorded, Refused, Tally
 from by_cp.log.commands import (
+    Adopt,
     Append,
     Attempt,
     Cancel,
@@ -68,8 +69,8 @@ def decode_call(data: bytes) -> Call:
 def encode(command: Command[Any], known: Known | None = None) -> WireCall:
     """Encode a command. Those that name only an execution need to know its Call."""
     match command:
-        case Request():
-            return _request(command)
+        case Request() | Adopt():
+            return _new(command)
         case Settle():
             one = Member("", command.user_code, command.region)
             arguments: tuple[str | bytes | int, ...] = (
@@ -142,23 +143,23 @@ def decode_outcome(data: bytes) -> Outcome:
     return outcome
 
 
-def _request(command: Request) -> WireCall:
+def _new(command: Request | Adopt) -> WireCall:
+    """Encode what an execution begins with. The digest tells one command from another."""
     call, text = command.call, command.command
     body = _PACK.encode(call)
     digest = hashlib.blake2b(body, digest_size=12)
     digest.update(text.whole)
-    holds = call.policy in _HOLDING or call.not_before_ms > 0
-    name = "request" if holds else "request_now"
-    member = Member(command.execution_id, call.user_code, call.region, command.inbox)
-    return WireCall(
-        name,
-        keys_of(name, call.agent_type, member),
-        command.call_id,
-        (
-            *(command.execution_id, body, text.before, text.name, text.after),
-            *(command.inbox, digest.digest()),
-        ),
-    )
+    first = (command.execution_id, body, text.before, text.name, text.after, digest.digest())
+    if isinstance(command, Adopt):
+        name, inbox = "adopt", ""
+        rest: tuple[str | int, ...] = (command.written_ms, *command.entries)
+    else:
+        holds = call.policy in _HOLDING or call.not_before_ms > 0
+        name, inbox = "request" if holds else "request_now", command.inbox
+        rest = (inbox,)
+    member = Member(command.execution_id, call.user_code, call.region, inbox)
+    keys = keys_of(name, call.agent_type, member)
+    return WireCall(name, keys, command.call_id, (*first, *rest))
 
 
 def _batch(

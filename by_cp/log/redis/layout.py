@@ -31,6 +31,7 @@ LAYOUT: dict[str, tuple[str, ...]] = {
         *("circuit", "circuit_default", "circuit_doc", "fallback", "fallback_doc"),
         *("registry", "online"),
     ),
+    "adopt": (*SHARED, *AGENT, *EXECUTION_KEYS),
     "attempt": ("call", *SHARED, *AGENT, *GROUP),
     "settle": ("call", *SHARED, *AGENT, *GROUP),
     "rouse": ("call", *SHARED, *AGENT),

@@ -52,6 +52,7 @@ MODULES = (
         "admission",
         "ending",
         "waking",
+        "adopting",
         "settings",
         "commands",
         "main",

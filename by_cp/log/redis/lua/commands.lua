@@ -45,9 +45,9 @@ local function repeated(x, inbox, digest)
   return { x.x, x.w }
 end
 
--- a: execution_id, call, before, name, after, inbox, digest
+-- a: execution_id, call, before, name, after, digest, inbox
 function commands.request(c, a, keys)
-  local execution_id, body, before, name, after, inbox, digest = unpack(a)
+  local execution_id, body, before, name, after, digest, inbox = unpack(a)
   if redis.call("EXISTS", keys.head) == 1 then
     return repeated(log.load(c, execution_id, keys), inbox, digest)
   end

@@ -52,6 +52,36 @@ function documents.dead_letter(x, reason, command)
   return before .. command .. "}", #before
 end
 
+local function text(value)
+  return type(value) == "string" and value or ""
+end
+
+-- What an agent that called another, and waits for its reply, is resumed with when none will come;
+-- first returns that agent's type. by_cp/log/resuming.py is the same in Python.
+function documents.resume(x, command, reason)
+  local parsed, document = pcall(cjson.decode, command)
+  local header = parsed and type(document) == "table" and document.header
+  if type(header) ~= "table" or document.action_type ~= "ASK_AGENT" then
+    return nil
+  end
+  local to, parent = text(header.source_agent_type), text(header.parent_message_id)
+  if to == "" or parent == "" or #to > NAME_BYTES_MAX then
+    return nil
+  end
+  local call = log.call_of(x)
+  return to, '{"action_type":"RESUME","header":{"message_id":' .. quoted(parent)
+    .. ',"session_id":' .. quoted(call[CALL.session_id])
+    .. ',"trace_id":' .. quoted(call[CALL.trace_id])
+    .. ',"source_agent_type":' .. quoted(call[CALL.agent_type])
+    .. ',"target_agent_type":' .. quoted(to)
+    .. ',"parent_message_id":' .. quoted(call[CALL.message_id])
+    .. ',"task_group_id":' .. quoted(text(header.task_group_id))
+    .. ',"user_code":' .. quoted(call[CALL.user_code])
+    .. ',"user_name":' .. quoted(text(header.user_name))
+    .. ',"metadata":' .. call[CALL.metadata]
+    .. '},"body":{"content":"","status":"FAILED","reply_data":{"error":' .. quoted(reason) .. "}}}"
+end
+
 function documents.decision(x, status, selected, worker_ids, retry_after_ms, reason)
   local call = log.call_of(x)
   local ids = {}

@@ -73,7 +73,7 @@ function effects.hold(x, e, position)
   local c, call = x.c, log.call_of(x)
   local document, offset = documents.pending_delivery(x, e.command)
   x.h = position
-  x.q = redis.call("XADD", c.K.pending, "*", "data", document)
+  x.q = redis.call("XADD", c.K.pending, "*", "data", document, "by", OURS)
   x.k, x.n, x.z = tostring(offset), tostring(e.name_at), tostring(e.name_size)
   x.d, x.y, x.a = text_of(e.deadline_ms), text_of(e.expires_at_ms), text_of(e.not_before_ms)
   x.r = e.rank > 0 and int(e.rank) or ""
@@ -187,11 +187,14 @@ function effects.strike(x, e, position)
 end
 
 function effects.deliver(x, e)
-  local command, to = documents.command_of(x), e.agent_type
-  local stream = PREFIX.ctrl .. to
   if x.was_held then
     fairness.delivered(x)
   end
+  if e.handed_over then
+    return
+  end
+  local command, to = documents.command_of(x), e.agent_type
+  local stream = PREFIX.ctrl .. to
   if x.was_held and to ~= log.call_of(x)[CALL.agent_type] then
     command = documents.readdressed(command, tonumber(x.n), tonumber(x.z), to)
   end
@@ -250,7 +253,19 @@ function effects.bury(x, e)
   x.q = redis.call("XADD", c.K.dead, "*", "data", document)
   x.k = tostring(offset)
   redis.call("HSET", c.K.dead_index, x.id, x.q)
+  x.buried = command
   x.closed = nil
+end
+
+-- Whoever waits here is told; an agent that waits for a reply is told by its own control stream.
+function effects.resume(x, e)
+  if x.d ~= "" then
+    return
+  end
+  local to, resume = documents.resume(x, x.buried, e.reason)
+  if to then
+    redis.call("XADD", PREFIX.ctrl .. to, "*", "data", resume)
+  end
 end
 
 function effects.exhume(x)

@@ -12,7 +12,9 @@ end
 
 function ending.deliver(x, how, agent_type, epoch, worker_ids, by)
   log.record(x, "BecameReady", { how = how, agent_type = agent_type, epoch = epoch, worker_ids = worker_ids, by = by })
-  log.record(x, "Delivered", { agent_type = agent_type })
+  -- A foreign client that waits delivers by itself.
+  local handed_over = x.d ~= "" and (log.call_of(x)[CALL.origin] or "") ~= ""
+  log.record(x, "Delivered", { agent_type = agent_type, handed_over = handed_over })
   if how == "ONLINE" or how == "WAKE" then
     breaker.succeeded(x.c, how)
   end

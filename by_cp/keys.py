@@ -52,6 +52,11 @@ class RedisKeys:
         """Stream into which workers put what they answer in a session."""
         return f"byai_gateway:session:{session_id}:data_stream"
 
+    @staticmethod
+    def session_registry(session_id: str) -> str:
+        """Hash: a session's executions, as `exec:{execution_id}` and `msg_map:{message_id}`."""
+        return f"byai_gateway:session:{session_id}:registry"
+
     KNOWN_WORKERS = "byai_gateway:registry:workers"
 
     @staticmethod

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event
 from by_cp.statemachine.position import BEGINNING, Position, time_ms
-from by_cp.wire import WakeupRequest
+from by_cp.wire import WakeupDecision, WakeupRequest
 
 A = TypeVar("A")
 
@@ -88,6 +88,25 @@ class Due(NamedTuple):
 
     agent_type: str
     member: Member
+
+
+WAKEUP, PENDING = "wakeup", "pending"
+"""The streams into which foreign clients write."""
+
+
+class Written(NamedTuple):
+    """One entry that a foreign client wrote."""
+
+    stream: str
+    """WAKEUP or PENDING."""
+    entry_id: str
+    data: bytes
+    """What should be a WakeupRequest or a PendingDelivery, as JSON."""
+
+    @property
+    def written_ms(self) -> int:
+        """When it was written, in ms of the server's clock."""
+        return int(self.entry_id.partition("-")[0])
 
 
 class Store(Protocol):
@@ -244,4 +263,36 @@ class Store(Protocol):
 
     async def reply(self, session_id: str, data: str) -> None:
         """Put a worker's answer, JSON, into a session's data stream."""
+        ...
+
+
+class WrittenSource(Protocol):
+    """Where what foreign clients write is read, by one reader."""
+
+    async def read(self, block_ms: int) -> list[Written]:
+        """Wait up to `block_ms` for what was written since the last time, and return it.
+
+        A command to hold never comes before the request for its wake.
+        """
+        ...
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store into whose streams foreign clients may write, too."""
+
+    def written(self) -> WrittenSource:
+        """Return a new reader, which begins with what is there already."""
+        ...
+
+    async def set_aside(self, entry: Written, reason: str) -> None:
+        """Move an entry that cannot be read into quarantine, if it is still there."""
+        ...
+
+    async def is_registered(self, session_id: str, message_id: str) -> bool:
+        """Return whether a message's sender has written its execution into the session."""
+        ...
+
+    async def show(self, decision: WakeupDecision) -> None:
+        """Put a decision where the client that waits for it, if any, listens."""
         ...

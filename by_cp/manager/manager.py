@@ -1,4 +1,8 @@
-"""The manager: a controller, a gate and a sweeper, together. Any number of managers may run."""
+"""The manager: everything that by-cp does on the side of those who run the agents, together.
+
+A controller, a gate, a sweeper and, where others write into its streams, an adopter. Any number of
+managers may run.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any
 
 from by_cp import logs
 from by_cp.adapters import store_of
+from by_cp.interop.adopter import Adopter
+from by_cp.log.contract import SharedStore
 from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
 from by_cp.manager.provider import Supervisor, WakeupProvider
@@ -47,13 +53,15 @@ class Manager:
         )
         self.gate = DeliveryGate(store, interval_s=gate_interval_s)
         self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
+        self._adopters = (Adopter(store),) if isinstance(store, SharedStore) else ()
         self._stopping = asyncio.Event()
         self._grace_s = 0.0
 
     @property
     def loops(self) -> tuple[Patience, ...]:
         """How each of the loops fares."""
-        return tuple(part.patience for part in (self.controller, self.gate, self.sweeper))
+        parts = (self.controller, self.gate, self.sweeper, *self._adopters)
+        return tuple(part.patience for part in parts)
 
     @property
     def wakes_in_flight(self) -> int:
@@ -72,8 +80,8 @@ class Manager:
             async with asyncio.TaskGroup() as parts:
                 controlling = parts.create_task(self.controller.run())
                 loops: list[asyncio.Task[None]] = [
-                    parts.create_task(self.gate.run()),
-                    parts.create_task(self.sweeper.run()),
+                    parts.create_task(part.run())
+                    for part in (self.gate, self.sweeper, *self._adopters)
                 ]
                 if isinstance(self.provider, Supervisor):
                     loops.append(parts.create_task(supervised(self.provider)))

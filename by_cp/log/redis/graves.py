@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 
 import msgspec
@@ -75,18 +74,23 @@ def _dead_letter(entry_id: str, document: _Document) -> DeadLetter:
     )
 
 
-async def quarantine(caller: Caller, entry: StreamEntry, group: str, reason: str) -> None:
-    """Set an entry aside that cannot be read; whatever else is in the stream goes on."""
-    log.warning("set_aside", stream=entry.stream, entry_id=entry.entry_id, reason=reason)
+async def set_aside(caller: Caller, entry: StreamEntry, reason: str) -> None:
+    """Move an entry into quarantine, if it is still in its stream; all else there goes on."""
     fields = {**entry.fields, _FROM: entry.stream.encode(), _REASON: reason.encode()}
-    await caller.command(
-        *("XADD", RedisKeys.quarantine(), "MAXLEN", "~", QUARANTINE_LENGTH_MAX, "*"),
-        *(part for pair in fields.items() for part in pair),
+    call_id = new_call_id()
+    keys = layout.keys_of_stream(entry.stream, call_id, RedisKeys.quarantine())
+    values = (part for pair in fields.items() for part in pair)
+    reply = await caller.call(
+        keys, ("set_aside", "", call_id, 0, entry.entry_id, QUARANTINE_LENGTH_MAX, *values)
     )
-    await asyncio.gather(
-        caller.command("XACK", entry.stream, group, entry.entry_id),
-        caller.command("XDEL", entry.stream, entry.entry_id),
-    )
+    if decode_recorded(reply).position:
+        log.warning("set_aside", stream=entry.stream, entry_id=entry.entry_id, reason=reason)
+
+
+async def quarantine(caller: Caller, entry: StreamEntry, group: str, reason: str) -> None:
+    """Set an entry aside that a consumer of a group was given."""
+    await set_aside(caller, entry, reason)
+    await caller.command("XACK", entry.stream, group, entry.entry_id)
 
 
 async def quarantined(caller: Caller, after: str, count: int) -> list[Quarantined]:

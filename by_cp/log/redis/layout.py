@@ -47,6 +47,7 @@ LAYOUT: dict[str, tuple[str, ...]] = {
         *("quota", "leases", "quota_doc", "quota_user_doc"),
     ),
     "send_to_worker": ("call", "lease", "worker_ctrl"),
+    "set_aside": ("call", "stream", "quarantine"),
     "take_over": ("call", "stream", "lease"),
     "finish": ("call", "stream"),
     "requite": ("call", "stream", "quarantine"),

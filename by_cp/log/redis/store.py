@@ -13,7 +13,15 @@ from redis.exceptions import RedisError, ResponseError
 from by_cp.errors import InvalidInput, UnknownExecution
 from by_cp.keys import RedisKeys, wake_group
 from by_cp.log.commands import Append, Cancel, Command, GiveUp, Member, Redrive, new_call_id
-from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, WakeSignal
+from by_cp.log.contract import (
+    DeadLetter,
+    Delivery,
+    Due,
+    Entry,
+    Quarantined,
+    WakeSignal,
+    Written,
+)
 from by_cp.log.redis import (
     encoding,
     graves,
@@ -26,10 +34,11 @@ from by_cp.log.redis import (
 )
 from by_cp.log.redis.calls import Caller, server_error
 from by_cp.log.redis.inbox import Inbox
+from by_cp.log.redis.written import STREAMS, WrittenReader
 from by_cp.names import check_name
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.position import BEGINNING, Position
-from by_cp.wire import WakeupRequest
+from by_cp.wire import WakeupDecision, WakeupRequest
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -50,6 +59,9 @@ MANAGERS = "by-cp:managers"
 
 WORKERS = "agent_engines"
 """Consumer group of the workers on the control streams; by-framework's name."""
+
+RESULT_TTL_MS = 300_000
+"""How long a result stream is kept for its reader."""
 
 log = logging.getLogger(__name__)
 
@@ -222,14 +234,18 @@ class RedisStore:
     ) -> list[WakeSignal]:
         taken: list[WakeSignal] = []
         for entry in entries:
+            epoch = entry.fields.get(b"epoch")
+            if epoch is None:  # a foreign client's: it is left for those who adopt it
+                await self._caller.command("XACK", entry.stream, MANAGERS, entry.entry_id)
+                continue
             try:
                 request = WakeupRequest.from_json(entry.fields.get(b"data", b""))
                 check_name("target_agent_type", request.target_agent_type)
-                epoch = entry.fields.get(b"epoch", b"").decode()
+                signal = WakeSignal(entry.entry_id, epoch.decode(), request, consumer, gone)
             except (InvalidInput, UnicodeDecodeError) as error:
                 await graves.quarantine(self._caller, entry, MANAGERS, str(error))
             else:
-                taken.append(WakeSignal(entry.entry_id, epoch, request, consumer, gone))
+                taken.append(signal)
         return taken
 
     async def finish_signal(self, signal: WakeSignal) -> None:
@@ -296,6 +312,28 @@ class RedisStore:
         await asyncio.gather(
             self._caller.command("XADD", stream, "*", "data", data),
             self._caller.command("PEXPIRE", stream, SESSION_TTL_MS),
+        )
+
+    def written(self) -> WrittenReader:
+        """Return a reader of what foreign clients write."""
+        return WrittenReader(self._client)
+
+    async def set_aside(self, entry: Written, reason: str) -> None:
+        """Move an entry into quarantine."""
+        found = streams.StreamEntry(STREAMS[entry.stream], entry.entry_id, {b"data": entry.data})
+        await graves.set_aside(self._caller, found, reason)
+
+    async def is_registered(self, session_id: str, message_id: str) -> bool:
+        """Return whether a session knows a message."""
+        key = RedisKeys.session_registry(session_id)
+        return bool(await self._caller.command("HEXISTS", key, f"msg_map:{message_id}"))
+
+    async def show(self, decision: WakeupDecision) -> None:
+        """Put a decision into the result stream of its execution."""
+        stream = RedisKeys.control_plane_wakeup_result_stream(decision.execution_id)
+        await asyncio.gather(
+            self._caller.command("XADD", stream, "*", "data", decision.to_redis_payload()["data"]),
+            self._caller.command("PEXPIRE", stream, RESULT_TTL_MS),
         )
 
     async def _take(

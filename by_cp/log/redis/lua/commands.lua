@@ -269,6 +269,16 @@ function commands.send_to_worker(c, a)
   return answers.recorded(redis.call("XADD", c.K.worker_ctrl, "*", "data", a[1]), 0)
 end
 
+-- Move an entry out of a stream into quarantine, if it is still there. Not in the log.
+-- a: entry's id, length_max, fields and values...
+function commands.set_aside(c, a)
+  if redis.call("XDEL", c.K.stream, a[1]) == 0 then
+    return answers.recorded("", 0)
+  end
+  local position = redis.call("XADD", c.K.quarantine, "MAXLEN", "~", a[2], "*", unpack(a, 3))
+  return answers.recorded(position, 0)
+end
+
 -- Acknowledge and delete a stream's entry, if it is still this consumer's. Not in the log.
 -- a: group, consumer, entry's id
 function commands.finish(c, a)

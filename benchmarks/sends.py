@@ -52,12 +52,14 @@ async def register(redis: Redis, agent_type: str, dead: int) -> None:
 def by_cp_sends(redis: Redis) -> dict[str, Send]:
     """Return what is measured of by-cp."""
     client = GatewayClient(redis_client=redis)
+    unregistered = GatewayClient(redis_client=redis, registers=False)
 
-    def sending(agent_type: str, policy: str) -> Send:
+    def sending(agent_type: str, policy: str, client: GatewayClient = client) -> Send:
         return lambda _: client.send_message(agent_type, "s1", CONTENT, route_policy=policy)
 
     return {
         "by-cp  FAIL_FAST, online": sending("one", "FAIL_FAST"),
+        "by-cp  FAIL_FAST, online, no registry": sending("one", "FAIL_FAST", unregistered),
         "by-cp  FAIL_FAST, online, 999 dead": sending("many", "FAIL_FAST"),
         "by-cp  FAIL_FAST, rejected": sending("nobody", "FAIL_FAST"),
         "by-cp  QUEUE_ONLY": sending("nobody", "QUEUE_ONLY"),

@@ -14,12 +14,10 @@ from by_cp.protocol.byai import ByaiContent, serialize_byai_content
 from by_cp.protocol.commands import AskAgentCommand, ResumeCommand, command_of
 from by_cp.protocol.header import MessageHeader
 from by_cp.protocol.responses import ExecutionStatus, SendMessageResponse
+from by_cp.registration import CLIENT
 from by_cp.router import AvailabilityRouter
 from by_cp.vocabulary import AvailabilityStatus, RoutePolicy
 from by_cp.wire import AvailabilityResult, DeliveryIntent
-
-SOURCE = "client"
-"""The `source` of what a client sends."""
 
 
 class GatewayInterceptor(Protocol):
@@ -44,6 +42,9 @@ class GatewayClient:
             GatewayClients as you like.
         interceptors: see every message before it is sent, in this order.
         max_payload_bytes: a larger command, encoded, is refused.
+        registers: whether a message that is accepted is written into its session's registry, where
+            by-framework's workers, and its `cancel_task`, look for it; without any, False is less
+            work for the server.
 
     """
 
@@ -54,11 +55,14 @@ class GatewayClient:
         interceptors: Iterable[GatewayInterceptor] | None = None,
         *,
         max_payload_bytes: int = PAYLOAD_BYTES_MAX,
+        registers: bool = True,
     ) -> None:
         self.registry = registry
         self.redis = chosen(redis_client, registry)
         self.interceptors = list(interceptors or ())
-        self._router = AvailabilityRouter(self.redis, max_payload_bytes=max_payload_bytes)
+        self._router = AvailabilityRouter(
+            self.redis, max_payload_bytes=max_payload_bytes, registers=registers
+        )
 
     def add_interceptor(self, interceptor: GatewayInterceptor) -> None:
         """Let one more interceptor see every message, after the others."""
@@ -167,7 +171,7 @@ class GatewayClient:
             message_id or message_id_of(execution_id),
             trace_id or trace_id_of(execution_id),
         )
-        intent = intent_of(command, execution_id, SOURCE, route)
+        intent = intent_of(command, execution_id, CLIENT, route)
         if target_worker_id:
             result = await self._router.deliver_to_worker(intent, target_worker_id)
         else:

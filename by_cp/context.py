@@ -50,6 +50,9 @@ class AgentContext:
         user_name: for people to read.
         content_codec: makes the agent's own content into wire content, if not the default one.
         max_payload_bytes: a larger command, encoded, is refused.
+        registers: whether a message that is accepted is written into its session's registry, where
+            by-framework's workers, and its `cancel_task`, look for it; without any, False is less
+            work for the server.
 
     """
 
@@ -68,6 +71,7 @@ class AgentContext:
         user_name: str | None = None,
         content_codec: ContentCodec | None = None,
         max_payload_bytes: int = PAYLOAD_BYTES_MAX,
+        registers: bool = True,
     ) -> None:
         self.session_id = session_id
         self.trace_id = trace_id
@@ -81,7 +85,9 @@ class AgentContext:
         # by-framework's runners look at these two, under these names, when a handler returns.
         self._is_suspended = False
         self._permission_transferred = False
-        self._router = AvailabilityRouter(self.redis, max_payload_bytes=max_payload_bytes)
+        self._router = AvailabilityRouter(
+            self.redis, max_payload_bytes=max_payload_bytes, registers=registers
+        )
 
     @property
     def is_suspended(self) -> bool:

@@ -15,6 +15,7 @@ from by_cp.log.commands import Request
 from by_cp.log.commandtext import CommandText, cut
 from by_cp.names import PRIORITY_ABS_MAX, TIME_MS_MAX, TIMEOUT_MS_MAX, check_int, check_name
 from by_cp.protocol.commands import AskAgentCommand, ResumeCommand
+from by_cp.registration import registration_of
 from by_cp.statemachine.events import Call
 from by_cp.vocabulary import RoutePolicy
 from by_cp.wire import DeliveryIntent
@@ -108,7 +109,9 @@ def policy_of(policy: object) -> RoutePolicy:
         raise InvalidInput(f"route_policy must be one of {valid}, not {policy!r}") from None
 
 
-def request_of(intent: DeliveryIntent, *, inbox: str, max_payload_bytes: int) -> Request:
+def request_of(
+    intent: DeliveryIntent, *, inbox: str, max_payload_bytes: int, registers: bool = True
+) -> Request:
     """Return the request that stands for an intent. Who waits gets an inbox.
 
     Raises:
@@ -138,6 +141,7 @@ def request_of(intent: DeliveryIntent, *, inbox: str, max_payload_bytes: int) ->
         call=call,
         command=command_text(intent, call.agent_type, max_payload_bytes),
         inbox=inbox if policy is RoutePolicy.WAKE_AND_WAIT else "",
+        registration=registration_of(intent) if registers else b"",
     )
 
 

@@ -45,6 +45,9 @@ class AvailabilityRouter:
         registry: only its `redis` counts, if `redis` is None; whether anyone is online is seen by
             the log itself, in the call that decides.
         max_payload_bytes: a larger command, encoded, is refused.
+        registers: whether a message that is accepted is written into its session's registry, where
+            by-framework's workers, and its `cancel_task`, look for it; without any, False is less
+            work for the server.
 
     """
 
@@ -54,9 +57,11 @@ class AvailabilityRouter:
         registry: HasRedis | None = None,
         *,
         max_payload_bytes: int = PAYLOAD_BYTES_MAX,
+        registers: bool = True,
     ) -> None:
         self._store: Store = store_of(chosen(redis, registry))
         self._max_payload_bytes = max_payload_bytes
+        self._registers = registers
         self._abandoning: set[asyncio.Task[None]] = set()
 
     async def prepare_delivery(self, intent: DeliveryIntent) -> AvailabilityResult:
@@ -73,7 +78,10 @@ class AvailabilityRouter:
 
         """
         request = request_of(
-            intent, inbox=self._store.inbox, max_payload_bytes=self._max_payload_bytes
+            intent,
+            inbox=self._store.inbox,
+            max_payload_bytes=self._max_payload_bytes,
+            registers=self._registers,
         )
         try:
             if request.call.policy == RoutePolicy.WAKE_AND_WAIT:

@@ -135,3 +135,6 @@ ENDED_MS = 60_000
 
 WORKER_NAME_BYTES_MAX = 1024
 """A name longer than this in a hand-written key is not believed to be one."""
+
+SESSION_TTL_MS = 7 * 24 * 3600 * 1000
+"""How long a session's answers and its registry are kept after the last entry: by-framework's."""

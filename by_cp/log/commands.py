@@ -40,6 +40,10 @@ class Request(Command[Answer], frozen=True, kw_only=True):
     command: CommandText
     inbox: str = ""
     """Where the waiting caller's process hears outcomes; "" when nobody waits."""
+    registration: bytes = b""
+    """What is written into the session's registry, for by-framework's workers, if it is accepted:
+    the text of a JSON object without its target, its stream and its end; b"" is nothing. A store
+    on which there is no by-framework leaves it."""
 
 
 class Adopt(Command[Receipt], frozen=True, kw_only=True):

@@ -152,13 +152,13 @@ def _new(command: Request | Adopt) -> WireCall:
     first = (command.execution_id, body, text.before, text.name, text.after, digest.digest())
     if isinstance(command, Adopt):
         name, inbox = "adopt", ""
-        rest: tuple[str | int, ...] = (command.written_ms, *command.entries)
+        rest: tuple[str | bytes | int, ...] = (command.written_ms, *command.entries)
     else:
         holds = call.policy in _HOLDING or call.not_before_ms > 0
         name, inbox = "request" if holds else "request_now", command.inbox
-        rest = (inbox,)
+        rest = (inbox, command.registration)
     member = Member(command.execution_id, call.user_code, call.region, inbox)
-    keys = keys_of(name, call.agent_type, member)
+    keys = keys_of(name, call.agent_type, member, session_id=call.session_id)
     return WireCall(name, keys, command.call_id, (*first, *rest))
 
 

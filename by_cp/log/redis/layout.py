@@ -24,10 +24,10 @@ EXECUTION_KEYS = (
 GROUP = ("wake", "dedupe")
 
 LAYOUT: dict[str, tuple[str, ...]] = {
-    "request": (*SHARED, *AGENT, *EXECUTION_KEYS),
+    "request": ("session", *SHARED, *AGENT, *EXECUTION_KEYS),
     # FAIL_FAST and SEND_ANYWAY neither hold nor wake: they need fewer, and that is the hot path.
     "request_now": (
-        *("log", "head", "quota", "leases", "quota_doc", "quota_user_doc", "ctrl"),
+        *("session", "log", "head", "quota", "leases", "quota_doc", "quota_user_doc", "ctrl"),
         *("circuit", "circuit_default", "circuit_doc", "fallback", "fallback_doc"),
         *("registry", "online"),
     ),
@@ -114,6 +114,7 @@ def keys_of(
     one: Member,
     *,
     call_id: str = "",
+    session_id: str = "",
     members: Iterable[Member] = (),
 ) -> list[str]:
     """Return the KEYS of a call.
@@ -125,6 +126,7 @@ def keys_of(
         **_SHARED_KEYS,
         **_execution_keys(one, agent_type),
         "call": RedisKeys.call(call_id),
+        "session": RedisKeys.session_registry(session_id),
         "ctrl": RedisKeys.ctrl_stream(agent_type),
         "circuit": RedisKeys.view_circuit(agent_type),
         "circuit_default": RedisKeys.view_circuit(""),

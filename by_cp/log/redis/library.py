@@ -35,6 +35,7 @@ from by_cp.vocabulary import (
     RETRY_HINT_MS,
     ROUSE_GRACE_MS,
     SENTENCES,
+    SESSION_TTL_MS,
     WAKING_POLICIES,
     WORKER_NAME_BYTES_MAX,
 )
@@ -156,6 +157,7 @@ def _data() -> dict[str, Literal]:
         "FALLBACK_FIELDS": foreign.FALLBACK_FIELDS,
         "OURS": foreign.OURS,
         "NAME_BYTES_MAX": WORKER_NAME_BYTES_MAX,
+        "SESSION_TTL_MS": SESSION_TTL_MS,
     }
 
 

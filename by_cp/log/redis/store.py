@@ -38,6 +38,7 @@ from by_cp.log.redis.written import STREAMS, WrittenReader
 from by_cp.names import check_name
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.position import BEGINNING, Position
+from by_cp.vocabulary import SESSION_TTL_MS
 from by_cp.wire import WakeupDecision, WakeupRequest
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ A = TypeVar("A")
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
 """How long the head of a settled execution is kept: so long is a repeated request recognised."""
-
-SESSION_TTL_MS = 7 * 24 * 3600 * 1000
-"""How long a session's answers are kept after the last one, as by-framework keeps them."""
 
 MANAGERS = "by-cp:managers"
 """Consumer group of the managers on the wakeup stream."""

@@ -33,6 +33,26 @@ local function hold(x, command, name_at, name_size)
   })
 end
 
+-- by-framework's workers look an execution up by its message, in the session's registry, and keep
+-- there what becomes of it. One that is there already, because it is resumed, stays.
+local function register(x, registration, agent_type, stream)
+  if registration == "" then
+    return
+  end
+  local session = x.c.K.session
+  -- Whatever else someone has at that key, it must not stop what has begun.
+  local new = redis.pcall("HSETNX", session, "msg_map:" .. log.call_of(x)[CALL.message_id], x.id)
+  if type(new) ~= "number" then
+    return
+  end
+  if new == 1 then
+    redis.call("HSET", session, "exec:" .. x.id, registration
+      .. ',"target_agent_type":' .. documents.quoted(agent_type)
+      .. ',"stream_name":' .. documents.quoted(stream) .. "}")
+  end
+  redis.call("PEXPIRE", session, SESSION_TTL_MS)
+end
+
 local function repeated(x, inbox, digest)
   if x.g ~= digest then
     return answers.refused("CONFLICT", x.id)
@@ -45,9 +65,9 @@ local function repeated(x, inbox, digest)
   return { x.x, x.w }
 end
 
--- a: execution_id, call, before, name, after, digest, inbox
+-- a: execution_id, call, before, name, after, digest, inbox, registration
 function commands.request(c, a, keys)
-  local execution_id, body, before, name, after, digest, inbox = unpack(a)
+  local execution_id, body, before, name, after, digest, inbox, registration = unpack(a)
   if redis.call("EXISTS", keys.head) == 1 then
     return repeated(log.load(c, execution_id, keys), inbox, digest)
   end
@@ -68,6 +88,7 @@ function commands.request(c, a, keys)
   elseif verdict.how then
     to = verdict.agent_type
     x.command = before .. (to == agent_type and name or documents.quoted(to)) .. after
+    register(x, registration, to, PREFIX.ctrl .. to)
     ending.deliver(x, verdict.how, to, "", {}, "admission")
     status = verdict.how == "FALLBACK" and "FALLBACK_TO_OTHER_AGENT_TYPE" or "DELIVER_NOW"
   else
@@ -75,6 +96,7 @@ function commands.request(c, a, keys)
       x.i = inbox
       open_inbox(x, call[CALL.timeout_ms])
     end
+    register(x, registration, to, c.K.pending)
     hold(x, before .. name .. after, #before, #name)
     if verdict.wakes then
       waking.wake(x, verdict.permit_until_ms)

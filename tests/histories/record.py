@@ -17,6 +17,7 @@ import msgspec
 from msgspec import structs
 
 from by_cp.log.commands import (
+    Adopt,
     Append,
     Attempt,
     Cancel,
@@ -84,6 +85,19 @@ class Recorder:
         payload = {"header": {"user_code": "acme"}, "body": {"content": "🦜 /", "n": [2**60, {}]}}
         command = cut(payload, agent_type)
         self.execute(Request(execution_id=execution_id, call=call, command=command))
+
+    def adopt(self, execution_id: str, policy: RoutePolicy) -> None:
+        """Adopt what a foreign client wrote: an agent's call of another."""
+        call = Call(
+            *("poet", "acme", "eu", policy, 7, 30_000),
+            *("session-1", "trace-1", f"message of {execution_id}", "reader"),
+            origin="by-framework",
+        )
+        header = {"source_agent_type": "reader", "parent_message_id": "message of reader"}
+        command = cut({"action_type": "ASK_AGENT", "header": header}, "poet")
+        self.execute(
+            Adopt(execution_id=execution_id, call=call, command=command, written_ms=self.clock())
+        )
 
     def attempt(self, agent_type: str, *execution_ids: str, reason: str = "") -> None:
         """Let the manager begin an attempt of the latest wake."""
@@ -181,6 +195,18 @@ def tell_more(recorder: Recorder) -> None:
     execute(Configure(event=AgentResumed("", "painter", "operator")))
     execute(Cancel(execution_id="held by a pause", reason="changed my mind", by="caller"))
     request("later", RoutePolicy.QUEUE_ONLY, "painter", not_before_ms=now_ms + 60_000)
+    tell_of_foreigners(recorder)
+
+
+def tell_of_foreigners(recorder: Recorder) -> None:
+    """Let happen what came with foreign clients, whose requests are adopted."""
+    recorder.log.world.retire("worker-4")
+    recorder.adopt("delivers by itself", RoutePolicy.WAKE_AND_WAIT)
+    recorder.attempt("poet", "delivers by itself")
+    recorder.settle("READY", "delivers by itself", agent_type="poet")
+    recorder.adopt("resumes its caller", RoutePolicy.WAKE_AND_QUEUE)
+    recorder.attempt("poet", "resumes its caller")
+    recorder.settle("FAILED", "resumes its caller", agent_type="poet", reason="no muse")
 
 
 def line_of(position: Position, event: Event) -> str:

@@ -76,7 +76,7 @@ class Client:
     async def set_aside(self) -> list[str]:
         """Why entries were set aside."""
         found: Any = await self._redis.xrange(QUARANTINE)
-        return [fields[b"reason"].decode() for _, fields in found]
+        return [fields[b"by-cp:reason"].decode() for _, fields in found]
 
 
 def _common() -> dict[str, Any]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.client import NEVER_DECODE
@@ -43,6 +45,15 @@ def server_error(error: Exception) -> ServerError:
             "with leave to call functions, is needed"
         )
     return ServerError(f"the server refused: {error}")
+
+
+@contextmanager
+def server_errors() -> Iterator[None]:
+    """Turn the client library's errors into by-cp's."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise server_error(error) from error
 
 
 class Caller:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from by_cp.errors import InvalidInput, UnknownExecution
 from by_cp.keys import RedisKeys, wake_group
@@ -32,7 +32,7 @@ from by_cp.log.redis import (
     streams,
     takeover,
 )
-from by_cp.log.redis.calls import Caller, server_error
+from by_cp.log.redis.calls import Caller, server_errors
 from by_cp.log.redis.inbox import Inbox
 from by_cp.log.redis.written import STREAMS, WrittenReader
 from by_cp.names import check_name
@@ -338,7 +338,7 @@ class RedisStore:
         self, group: str, consumer: str, keys: tuple[str, ...], count: int, block_ms: int
     ) -> list[streams.StreamEntry]:
         block_ms = streams.block_ms_within(self._client, block_ms)
-        async with _errors():
+        with server_errors():
             try:
                 return await streams.read_group(
                     self._client, group, consumer, keys, count, block_ms
@@ -371,12 +371,3 @@ def _delivery(entry: streams.StreamEntry) -> Delivery:
         entry.fields.get(b"execution_id", b"").decode(errors="replace"),
         entry.fields.get(b"data", b""),
     )
-
-
-@asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
-    """Turn the client library's errors into by-cp's."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise server_error(error) from error

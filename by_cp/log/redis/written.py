@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import PENDING, WAKEUP, Written
 from by_cp.log.redis import streams
+from by_cp.log.redis.calls import server_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -50,7 +51,8 @@ class WrittenReader:
         ]
 
     async def _page(self, after: dict[str, str], block_ms: int) -> list[streams.StreamEntry]:
-        found = await streams.read(self._client, after, PAGE, block_ms)
+        with server_errors():
+            found = await streams.read(self._client, after, PAGE, block_ms)
         for entry in found:
             self._after[entry.stream] = entry.entry_id
         return found

@@ -153,7 +153,7 @@ class GatewayClient:
 
         """
         result = await self._router.cancel(execution_id, reason=reason)
-        return _response(DeliveryIntent(execution_id, "", "", "", SOURCE, ""), result)
+        return _response(DeliveryIntent(execution_id, "", "", "", CLIENT, ""), result)
 
     async def _send(
         self,

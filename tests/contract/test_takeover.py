@@ -119,13 +119,24 @@ async def test_a_poisoned_wake_is_set_aside(
 ) -> None:
     """With what it said and why it cannot be read; the wakes around it go on."""
     stream = RedisKeys.control_plane_wakeup_stream()
-    await redis.xadd(stream, {"data": data})
+    await redis.xadd(stream, {"data": data, "epoch": "7-0"})
     await on_server.execute(make_request("exec-1", QUEUE))
     [signal] = await on_server.take_signals("manager-1", 10, 0)
     assert signal.request.execution_id == "exec-1"
     [aside] = await on_server.quarantined()
     assert (aside.stream, aside.data) == (stream, data)
     assert reason in aside.reason
+
+
+async def test_what_is_no_wake_of_by_cps_is_left_to_the_adopter(
+    on_server: RedisStore, redis: Redis
+) -> None:
+    """Foreign clients write into the same stream; who adopts that reads it without the group."""
+    stream = RedisKeys.control_plane_wakeup_stream()
+    await redis.xadd(stream, {"data": "whatever"})
+    assert await on_server.take_signals("manager-1", 10, 0) == []
+    assert await on_server.quarantined() == []
+    assert await redis.xlen(stream) == 1
 
 
 async def test_what_was_set_aside_can_be_put_back(on_server: RedisStore, redis: Redis) -> None:
@@ -144,7 +155,7 @@ async def test_what_was_set_aside_can_be_put_back(on_server: RedisStore, redis: 
 
 async def test_what_was_set_aside_can_be_dropped(on_server: RedisStore, redis: Redis) -> None:
     """Then it is gone."""
-    await redis.xadd(RedisKeys.control_plane_wakeup_stream(), {"data": "broken"})
+    await redis.xadd(RedisKeys.control_plane_wakeup_stream(), {"data": "broken", "epoch": "7-0"})
     await on_server.take_signals("manager-1", 10, 0)
     [aside] = await on_server.quarantined()
     assert await on_server.drop_quarantined(aside)

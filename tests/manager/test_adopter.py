@@ -391,10 +391,14 @@ async def test_a_manager_adopts(client: Client, store: RedisStore, redis: Redis)
     await client.asks(execution_id="exec-2", message_id="msg-2")
     async with running(Manager(redis, Starting(store)).run()):
         await until(lambda: _heard(client, "exec-1", "exec-2"))
+        await until(lambda: _is_empty(redis, WAKEUP))
     assert await client.heard("exec-1") == [("READY", "")]
     assert await state(store, "exec-2") == State.DELIVERED
     assert await client.delivered() == []
-    assert await redis.xlen(WAKEUP) == 0
+
+
+async def _is_empty(redis: Redis, stream: str) -> bool:
+    return bool(await redis.xlen(stream) == 0)
 
 
 async def _heard(client: Client, *execution_ids: str) -> bool:

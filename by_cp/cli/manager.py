@@ -78,7 +78,7 @@ def manager(
     check_url(loaded.settings.url)
     if loaded.settings.health_port is not None:
         check_installed()
-    check_agents(loaded)
+    check_agents(loaded, os.environ)
     if check:
         show(loaded)
         return 0

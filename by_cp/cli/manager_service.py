@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 
 from by_cp import logs
@@ -43,7 +44,7 @@ class ManagerService:
     def stop(self) -> None:
         """Begin to stop; `run` returns when that is done."""
         if self._manager is not None:
-            self._manager.stop()
+            self._manager.stop(self._settings.shutdown_grace_s)
         else:
             self._starting.reschedule(asyncio.get_running_loop().time())
 
@@ -57,12 +58,14 @@ class ManagerService:
             log.info("health_served", host=settings.health_host, port=port)
         connection = ControlPlane.connect(settings.url, patience=self._connection)
         plane = await stack.enter_async_context(connection)
-        provider = provider_of(settings, held_in(plane.store))
+        provider = provider_of(settings, held_in(plane.store), os.environ)
         await stack.enter_async_context(provider)
         manager = plane.manager(
             provider,
             wakes_max=settings.wakes_max,
             attempts_max=settings.attempts_max,
+            attempt_pause_max_s=settings.attempt_pause_max_s,
+            lease_s=settings.lease_s,
             gate_interval_s=settings.gate_interval_s,
             sweep_interval_s=settings.sweep_interval_s,
         )

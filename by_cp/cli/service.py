@@ -13,6 +13,10 @@ from typing import Protocol
 from by_cp import logs
 from by_cp.errors import ByCpError
 
+STEP_S = 2.5
+"""So long may a step of a stop take that was told to hurry: to hand over takes up to two seconds,
+if the server is away."""
+
 log = logs.named("by_cp.service")
 
 
@@ -35,6 +39,7 @@ def serve(service: Service) -> int:
 
 async def _served(service: Service) -> int:
     received: list[signal.Signals] = []
+    hurrying: list[asyncio.Task[None]] = []
     task = asyncio.create_task(service.run())
 
     def on(number: signal.Signals) -> None:
@@ -42,9 +47,9 @@ async def _served(service: Service) -> int:
         if len(received) == 1:
             log.info("stopping", signal=number.name)
             service.stop()
-        else:
+        elif len(received) == 2:  # noqa: PLR2004 - the second
             log.warning("stopping_at_once", signal=number.name)
-            task.cancel()
+            hurrying.append(asyncio.create_task(_cut_short(task)))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on, number)
@@ -59,4 +64,14 @@ async def _served(service: Service) -> int:
     except Exception:
         log.exception("crashed")
         return 1
+    finally:
+        for hurry in hurrying:
+            hurry.cancel()
     return 0 if received[:1] != [signal.SIGINT] else 128 + signal.SIGINT
+
+
+async def _cut_short(task: asyncio.Task[None]) -> None:
+    """Cancel a service, and again whatever it waits for then: its stop may have several steps."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=STEP_S)

@@ -40,7 +40,7 @@ def _line(name: str, value: Any) -> str:
         return f"# {name} ="
     if name == "url":
         value = without_password(value)
-    if name == "env":
+    if name in {"env", "headers"}:
         value = dict.fromkeys(value, MASK)
     return f"{name} = {_toml(value)}"
 

@@ -18,6 +18,7 @@ from by_cp.urls import URL_DEFAULT
 Text = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Interval = Annotated[float, Meta(ge=0.01, le=3_600)]
+Lease = Annotated[float, Meta(ge=1, le=3_600)]
 Count = Annotated[int, Meta(ge=1)]
 Count0 = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -73,10 +74,64 @@ class ProcessAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 10
 
 
-Agent: TypeAlias = ProcessAgent
+class WebhookAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An HTTP endpoint that wakes."""
+
+    provider: ClassVar[str] = "webhook"
+
+    url: Annotated[Text, Meta(description="The endpoint, `http://…` or `https://…`.")]
+    secret_env: Annotated[
+        Text,
+        Meta(
+            description="The environment variable with the secret that signs the requests. While "
+            "it is being replaced it may hold two, the new one and the old one, with a space "
+            "between."
+        ),
+    ]
+    headers: Annotated[
+        dict[str, str],
+        Meta(description="More headers. `--check` shows the names only."),
+    ] = {}
+    timeout_s: Annotated[
+        Seconds, Meta(description="How long the whole answer may take, in seconds.")
+    ] = 30.0
+
+
+class CommandAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program that is run for each wake."""
+
+    provider: ClassVar[str] = "command"
+
+    command: Annotated[
+        list[Text], Meta(min_length=1, description="A program and its arguments, a list of texts.")
+    ]
+    timeout_s: Annotated[
+        Seconds, Meta(description="How long it may take, in seconds; then it is killed.")
+    ] = 60.0
+    env: Annotated[
+        dict[str, str],
+        Meta(description="More environment for it. `--check` shows the names only."),
+    ] = {}
+    directory: Annotated[
+        Text | None, Meta(description="Where it runs; by default where the manager does.")
+    ] = None
+    memory_mib: Annotated[
+        Count | None, Meta(description="So much memory it may allocate, in MiB; more fails.")
+    ] = None
+    cpu_s: Annotated[Count | None, Meta(description="So much CPU time it may use, in seconds.")] = (
+        None
+    )
+    open_files: Annotated[
+        Count | None, Meta(description="So many files and sockets it may have open.")
+    ] = None
+
+
+Agent: TypeAlias = ProcessAgent | WebhookAgent | CommandAgent
 """How an agent type is woken."""
 
-PROVIDERS: Final[dict[str, type[Agent]]] = {"process": ProcessAgent}
+PROVIDERS: Final[dict[str, type[Agent]]] = {
+    kind.provider: kind for kind in (ProcessAgent, WebhookAgent, CommandAgent)
+}
 """What `provider` may say in an agent's table, and what else is in the table then."""
 
 
@@ -96,6 +151,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count,
         Meta(description="How often a provider that raises is asked, within the wake's time."),
     ] = 3
+    attempt_pause_max_s: Annotated[
+        Interval,
+        Meta(
+            description="The pause before it is asked again doubles with each attempt, up to so "
+            "many seconds."
+        ),
+    ] = 5.0
+    lease_s: Annotated[
+        Lease,
+        Meta(
+            description="A manager that gave no sign of life for so many seconds is taken for "
+            "dead: the others take over its wakes."
+        ),
+    ] = 10.0
     gate_interval_s: Annotated[
         Interval,
         Meta(description="How long the gate pauses when there was nothing to deliver, in seconds."),

@@ -13,7 +13,7 @@ life any more.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 from by_cp import logs
 from by_cp.adapters import store_of
@@ -21,8 +21,8 @@ from by_cp.log.contract import Store, WakeSignal
 from by_cp.manager.naming import new_actor
 from by_cp.manager.provider import WakeupProvider
 from by_cp.manager.settling import Settler
-from by_cp.manager.waking import Waker
-from by_cp.patience import Patience
+from by_cp.manager.waking import Attempts, Waker
+from by_cp.patience import PAUSE_MAX_S, Patience
 
 BLOCK_MS = 500
 """How long one request for signals waits at the server; so long may a stop take, too."""
@@ -45,6 +45,7 @@ class WakeupController:
         parallel_max: how many wakes run at once.
         consumer: this controller's name in the log; it must be unique.
         lease_ms: how long its signs of life hold.
+        attempt_pause_max_s: so long, in seconds, the pause before a provider is asked again grows.
 
     """
 
@@ -58,6 +59,7 @@ class WakeupController:
         parallel_max: int = 64,
         consumer: str | None = None,
         lease_ms: int = LEASE_MS,
+        attempt_pause_max_s: float = PAUSE_MAX_S,
     ) -> None:
         del dedupe_ttl_seconds
         self._store: Store = store_of(redis)
@@ -69,8 +71,16 @@ class WakeupController:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._grace_s = 0.0
-        settler = Settler(self._store, self.patience, self.consumer)
-        self._waker = Waker(self._store, provider, settler, self.patience, max(1, max_attempts))
+        # Not the loop's own: wakes that get on would hide that the loop is stuck.
+        self._wakes = Patience("wakes", log)
+        settler = Settler(self._store, self._wakes, self.consumer)
+        attempts = Attempts(max(1, max_attempts), attempt_pause_max_s)
+        self._waker = Waker(self._store, provider, settler, self._wakes, attempts)
+
+    @property
+    def loops(self) -> tuple[Patience, ...]:
+        """How its loops fare."""
+        return self.patience, self._heart
 
     @property
     def wakes_in_flight(self) -> int:
@@ -86,8 +96,7 @@ class WakeupController:
         self._stopping.clear()
         beating = asyncio.create_task(self._heart.repeat(self._beat))
         try:
-            await self._heart.call(lambda: self._store.beat(self.consumer, self._lease_ms))
-            taking = asyncio.create_task(self.patience.repeat(self._start_some))
+            taking = asyncio.create_task(self._take_on())
             stopping = asyncio.create_task(self._stopping.wait())
             try:
                 await asyncio.wait((taking, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +114,11 @@ class WakeupController:
         self._grace_s = grace_s
         self._stopping.set()
 
+    async def _take_on(self) -> NoReturn:
+        """Take wakes, once it is known that this controller lives: else they were taken over."""
+        await self._heart.call(lambda: self._store.beat(self.consumer, self._lease_ms))
+        await self.patience.repeat(self._start_some)
+
     async def _beat(self) -> float:
         await self._store.beat(self.consumer, self._lease_ms)
         return self._lease_ms / 4000
@@ -121,7 +135,10 @@ class WakeupController:
         """Take as many wakes as there is room for, and start them."""
         free = self._parallel_max - len(self._running)
         if not free:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            timeout_s = BLOCK_MS / 1000  # not longer: a loop that takes no step looks stuck
+            await asyncio.wait(
+                self._running, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
             return 0
         for signal in await self._take(free, BLOCK_MS):
             task = asyncio.create_task(self._handle(signal))
@@ -156,7 +173,7 @@ class WakeupController:
         with logs.about(execution_id=signal.request.execution_id):
             try:
                 await self._waker.wake(signal)
-                await self.patience.call(lambda: self._store.finish_signal(signal))
+                await self._wakes.call(lambda: self._store.finish_signal(signal))
             except Exception:
                 # Not finished: it will be taken again, by whoever takes over what this one leaves.
                 log.exception("wake_broken")

@@ -27,7 +27,7 @@ DEFAULT = "default"
 VALUE_LENGTH_MAX = 40
 """A longer value is not repeated in a complaint."""
 
-_SECRET = {"url", "env"}
+_SECRET = {"url", "env", "headers"}
 """Settings whose values may hold a secret: no complaint repeats them."""
 
 _SETTINGS = {setting.name: setting for setting in settings_of(Settings)}

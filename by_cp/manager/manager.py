@@ -13,12 +13,12 @@ from by_cp import logs
 from by_cp.adapters import store_of
 from by_cp.interop.adopter import Adopter
 from by_cp.log.contract import SharedStore
-from by_cp.manager.controller import WakeupController
+from by_cp.manager.controller import LEASE_MS, WakeupController
 from by_cp.manager.gate import DeliveryGate
 from by_cp.manager.provider import Supervisor, WakeupProvider
 from by_cp.manager.supervising import supervised
 from by_cp.manager.sweeper import Sweeper
-from by_cp.patience import Patience
+from by_cp.patience import PAUSE_MAX_S, Patience
 
 log = logs.named("by_cp.manager")
 
@@ -33,6 +33,8 @@ class Manager:
         attempts_max: how often a provider that raises is asked, within the wake's time.
         gate_interval_s: how long the gate pauses, in seconds, when there was nothing to deliver.
         sweep_interval_s: how long the sweeper pauses, in seconds, when nothing more is due.
+        attempt_pause_max_s: so long, in seconds, the pause before a provider is asked again grows.
+        lease_s: when it gave no sign of life for so many seconds, others take over what it has.
 
     """
 
@@ -45,11 +47,18 @@ class Manager:
         attempts_max: int = 1,
         gate_interval_s: float = 0.25,
         sweep_interval_s: float = 0.5,
+        attempt_pause_max_s: float = PAUSE_MAX_S,
+        lease_s: float = LEASE_MS / 1000,
     ) -> None:
         store = store_of(redis)
         self.provider = provider
         self.controller = WakeupController(
-            store, provider, max_attempts=attempts_max, parallel_max=wakes_max
+            store,
+            provider,
+            max_attempts=attempts_max,
+            parallel_max=wakes_max,
+            attempt_pause_max_s=attempt_pause_max_s,
+            lease_ms=round(lease_s * 1000),
         )
         self.gate = DeliveryGate(store, interval_s=gate_interval_s)
         self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
@@ -60,8 +69,8 @@ class Manager:
     @property
     def loops(self) -> tuple[Patience, ...]:
         """How each of the loops fares."""
-        parts = (self.controller, self.gate, self.sweeper, *self._adopters)
-        return tuple(part.patience for part in parts)
+        others = (self.gate, self.sweeper, *self._adopters)
+        return *self.controller.loops, *(part.patience for part in others)
 
     @property
     def wakes_in_flight(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import NamedTuple
 
 from by_cp import logs
 from by_cp.log.contract import Store, WakeSignal
@@ -36,6 +37,13 @@ class AttemptFailed(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Attempts(NamedTuple):
+    """How often a provider is asked that raises, and how patiently."""
+
+    attempts_max: int
+    pause_max_s: float
+
+
 class Waker:
     """Does wakes. It has no state of its own; any number of wakes may run in it."""
 
@@ -45,13 +53,13 @@ class Waker:
         provider: WakeupProvider,
         settler: Settler,
         patience: Patience,
-        attempts_max: int,
+        attempts: Attempts,
     ) -> None:
         self._store = store
         self._provider = provider
         self._settler = settler
         self._patience = patience
-        self._attempts_max = attempts_max
+        self._attempts = attempts
 
     async def wake(self, signal: WakeSignal) -> None:
         """Do one wake, to its end, within the time that its request has.
@@ -74,9 +82,9 @@ class Waker:
             try:
                 decision = await self._decide(attempting, request, end_s - loop.time())
             except AttemptFailed as failure:
-                pause_s = max(backoff_s(tries), failure.retry_after_s)
+                pause_s = max(backoff_s(tries, self._attempts.pause_max_s), failure.retry_after_s)
                 log.warning("attempt_failed", attempt=attempting.number, reason=failure.reason)
-                if tries < self._attempts_max and loop.time() + pause_s < end_s:
+                if tries < self._attempts.attempts_max and loop.time() + pause_s < end_s:
                     await asyncio.sleep(pause_s)
                     reason, tries = failure.reason, tries + 1
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ import pytest
 from by_cp.errors import InvalidInput
 from by_cp.manager.config import ProcessAgent, Settings
 from by_cp.manager.loading import Loaded, load
+from by_cp.manager.providers.command import CommandProvider
+from by_cp.manager.providers.process import ProcessProvider
+from by_cp.manager.providers.webhook import WebhookProvider
+from by_cp.manager.wiring import check_agents, provider_of
+from by_cp.webhooks import new_secret
 
 ECHO = '[agents.echo]\nprovider = "process"\ncommand = ["run", "echo"]\n'
 
@@ -95,7 +101,10 @@ def test_an_empty_variable_is_none() -> None:
         ("agents = 3", "agents: expected a table for each agent type"),
         ("[agents.' a']", "agents: ' a' must not begin or end with white space"),
         ("agents.a = 3", "agents.a: expected a table, with `provider` and what it needs"),
-        ("[agents.a]\nprovider = 'wish'", 'agents.a.provider: expected one of "process"'),
+        (
+            "[agents.a]\nprovider = 'wish'",
+            'agents.a.provider: expected one of "process", "webhook", "command", not "wish"',
+        ),
         ("[agents.'a b']\nprovider = 'process'", 'agents."a b".command is missing: '),
         (ECHO + "comand = 3", "agents.echo.comand is no setting; is command meant?"),
         (ECHO.replace('["run", "echo"]', '"run"'), 'echo.command: expected a list, not "run"'),
@@ -130,3 +139,62 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"url = '\xfc'")
     with pytest.raises(InvalidInput, match=r"latin\.toml is no TOML"):
         load(tmp_path / "latin.toml", environment={}, flags={}, workers={})
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        (
+            {"provider": "webhook", "url": "https://x", "secret_env": "NONE"},
+            "agents.a: secret_env: $NONE is not set",
+        ),
+        (
+            {"provider": "webhook", "url": "https://x", "secret_env": "BAD"},
+            "agents.a: a webhook's secret is 'whsec_'",
+        ),
+        (
+            {"provider": "webhook", "url": "ftp://x", "secret_env": "SECRET"},
+            "agents.a: a webhook's url",
+        ),
+        (
+            {"provider": "process", "command": ["a"], "warm_min": 2},
+            "agents.a: warm_min 2 is not between 0 and 1",
+        ),
+    ],
+)
+def test_what_a_provider_does_not_accept_is_told_with_its_source(
+    table: dict[str, Any], complaint: str
+) -> None:
+    """A secret is looked up in the environment, and is in no complaint."""
+    found = loaded(environment={"BY_CP_AGENTS": json.dumps({"a": table})})
+    environment = {"SECRET": new_secret(), "BAD": "sesame"}
+    with pytest.raises(InvalidInput) as refusal:
+        check_agents(found, environment)
+    assert str(refusal.value).startswith("$BY_CP_AGENTS: " + complaint)
+    assert "sesame" not in str(refusal.value)
+
+
+async def test_each_agent_type_has_its_provider() -> None:
+    """Processes, endpoints and programs side by side; a pattern is for the latter two."""
+    tables = {
+        "echo": {"provider": "process", "command": ["a"]},
+        "report-*": {"provider": "webhook", "url": "https://x", "secret_env": "SECRET"},
+        "night": {"provider": "command", "command": ["a"]},
+    }
+    found = loaded(environment={"BY_CP_AGENTS": json.dumps(tables)})
+    environment = {"SECRET": f"{new_secret()} {new_secret()}"}
+    check_agents(found, environment)
+
+    async def backlog(_agent_type: str) -> int:
+        return 0
+
+    async with provider_of(found.settings, backlog, environment) as provider:
+        assert isinstance(provider.provider_for("echo"), ProcessProvider)
+        assert isinstance(provider.provider_for("report-7"), WebhookProvider)
+        assert isinstance(provider.provider_for("night"), CommandProvider)
+        assert provider.provider_for("nobody") is None
+
+    tables = {"echo-*": tables["echo"]}
+    found = loaded(environment={"BY_CP_AGENTS": json.dumps(tables)})
+    with pytest.raises(InvalidInput, match="a pattern is for"):
+        check_agents(found, environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +17,10 @@ from redis.asyncio import Redis
 from by_cp.client import GatewayClient
 from by_cp.control_plane import RETRIES
 from by_cp.embedded import EmbeddedServer
+from by_cp.log.redis.store import RedisStore
+from by_cp.protocol.responses import SendMessageResponse
 from by_cp.vocabulary import RoutePolicy
+from tests.processes import runs
 from tests.services import ManagerProcess, manager_process
 from tests.waiting import until
 
@@ -40,12 +44,22 @@ async def hanging_up(directory: Path) -> AsyncIterator[list[int]]:
 
 async def woken(url: str) -> bool:
     """Tell whether a caller's wake comes to a good end."""
+    return (await called(url)).success
+
+
+async def called(url: str) -> SendMessageResponse:
+    """Call the agent, and wait until it is awake."""
     async with Redis.from_url(url) as redis:
         client = GatewayClient(redis_client=redis)
-        response = await client.send_message(
-            "echo", "s", "hi", route_policy=RoutePolicy.WAKE_AND_WAIT
-        )
-        return response.success
+        return await client.send_message("echo", "s", "hi", route_policy=RoutePolicy.WAKE_AND_WAIT)
+
+
+def waiting_for(gate: Path) -> str:
+    """A worker that starts its work when a file is there, and does not heed SIGTERM before."""
+    python = f"{sys.executable} -m by_cp.cli worker --handler by_cp.cli.demo_agents:shout"
+    trapped = f"trap '' TERM; touch {gate}.trapped"
+    script = f"{trapped}; until [ -e {gate} ]; do sleep 0.02; done; trap - TERM; exec {python}"
+    return shlex.join(["sh", "-c", script])
 
 
 async def test_it_is_ready_until_it_is_told_to_stop(url: str, tmp_path: Path) -> None:
@@ -116,3 +130,74 @@ async def test_it_can_be_stopped_while_it_waits_for_the_server(
     with manager_process("redis://localhost:1", tmp_path / "log") as manager:
         await manager.has_logged("server_away")
         assert await manager.ends_after(number) == code
+
+
+async def test_wakes_under_way_may_end(url: str, tmp_path: Path) -> None:
+    """After SIGTERM it takes no more and is not ready; who waits is told, and then it ends."""
+    worker = ("--worker", f"echo={waiting_for(tmp_path / 'gate')}")
+    with manager_process(url, tmp_path / "log", *worker) as manager:
+        await until(manager.is_ready)
+        calling = asyncio.create_task(called(url))
+        await manager.has_logged("worker_started")
+        manager.process.send_signal(signal.SIGTERM)
+        await manager.has_logged("handing_over")
+        status, report = await manager.health()
+        assert (status, report["problems"]) == (503, ["it is stopping"])
+        assert report["wakes_in_flight"] == 1
+        assert (await manager.health("/livez"))[0] == 200
+        (tmp_path / "gate").touch()
+        assert (await calling).success
+        assert await manager.ended() == 0
+    async with Redis.from_url(url) as redis:
+        assert not await redis.keys("byai_gateway:registry:worker:online:*")
+
+
+async def test_what_is_unfinished_is_handed_over_at_once(url: str, tmp_path: Path) -> None:
+    """Nobody waits for the lease to lapse: another manager makes a new attempt, and all is well."""
+    never = f"echo={waiting_for(tmp_path / 'never')}"
+    hasty = ("--shutdown-grace-s", "0", "--worker-stop-grace-s", "0", "--lease-s", "600")
+    with manager_process(url, tmp_path / "one", "--worker", never, *hasty) as one:
+        await until(one.is_ready)
+        calling = asyncio.create_task(called(url))
+        await one.has_logged("worker_started")
+        with manager_process(url, tmp_path / "two", "--worker", WORKER) as two:
+            await until(two.is_ready)
+            assert await one.ends_after(signal.SIGTERM) == 0
+            response = await calling
+            assert response.success
+            assert (await two.has_logged("taken_over"))["wakes"] == 1
+            settled = await two.has_logged("wake_settled")
+    assert settled["execution_id"] == response.execution_id
+    assert (settled["status"], settled["attempt"]) == ("READY", 2)
+    async with Redis.from_url(url) as redis:
+        history = await RedisStore(redis).history(response.execution_id)
+    names = [entry.event.name for entry in history]
+    assert (names.count("WakeAttempted"), names.count("Delivered")) == (2, 1)
+
+
+async def test_a_second_signal_stops_it_at_once(url: str, tmp_path: Path) -> None:
+    """It waits for no wake and for no worker that does not heed SIGTERM; nothing is left."""
+    never = f"echo={waiting_for(tmp_path / 'never')}"
+    patient = ("--shutdown-grace-s", "600", "--worker-stop-grace-s", "600")
+    with manager_process(url, tmp_path / "log", "--worker", never, *patient) as manager:
+        await until(manager.is_ready)
+        calling = asyncio.create_task(called(url))
+        worker = (await manager.has_logged("worker_started"))["pid"]
+        await until((tmp_path / "never.trapped").exists)
+        manager.process.send_signal(signal.SIGTERM)
+        await manager.has_logged("handing_over")
+        assert await manager.ends_after(signal.SIGTERM) == 128 + signal.SIGTERM
+    await until(lambda: not runs(worker))
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+
+
+async def test_it_can_be_stopped_while_the_server_is_away(tmp_path: Path) -> None:
+    """SIGTERM is heeded whether the server is there or not."""
+    server = await EmbeddedServer.start(tmp_path / "data")
+    with manager_process(server.url, tmp_path / "log") as manager:
+        await until(manager.is_ready)
+        await server.stop()
+        await until(lambda: failed(manager, 1))
+        assert await manager.ends_after(signal.SIGTERM) == 0
+        assert [line["event"] for line in manager.lines()][-1] == "manager_stopped"

@@ -13,6 +13,7 @@ from by_cp.manager.loading import AGENTS_VARIABLE, CONFIG_VARIABLE, flag, load, 
 from by_cp.manager.providers.pool import IDLE_EXIT_VARIABLE
 from by_cp.manager.reference import table
 from by_cp.manager.wiring import check_agents
+from by_cp.webhooks import new_secret
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
@@ -37,7 +38,9 @@ def test_the_example_file_is_accepted(tmp_path: Path) -> None:
     for number, text in enumerate(found):
         file = tmp_path / f"{number}.toml"
         file.write_text(text)
-        check_agents(load(file, environment={}, flags={}, workers={}))
+        check_agents(
+            load(file, environment={}, flags={}, workers={}), {"SCALER_SECRET": new_secret()}
+        )
     assert found
 
 

@@ -17,6 +17,9 @@ STEP_S = 2.5
 """So long may a step of a stop take that was told to hurry: to hand over takes up to two seconds,
 if the server is away."""
 
+SAME_S = 0.5
+"""A signal that comes so soon after the first is the same: a terminal, and a wrapper, sent it."""
+
 log = logs.named("by_cp.service")
 
 
@@ -38,40 +41,51 @@ def serve(service: Service) -> int:
 
 
 async def _served(service: Service) -> int:
-    received: list[signal.Signals] = []
-    hurrying: list[asyncio.Task[None]] = []
     task = asyncio.create_task(service.run())
-
-    def on(number: signal.Signals) -> None:
-        received.append(number)
-        if len(received) == 1:
-            log.info("stopping", signal=number.name)
-            service.stop()
-        elif len(received) == 2:  # noqa: PLR2004 - the second
-            log.warning("stopping_at_once", signal=number.name)
-            hurrying.append(asyncio.create_task(_cut_short(task)))
-
+    stop = _Stop(service, task)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, on, number)
+        asyncio.get_running_loop().add_signal_handler(number, stop.on, number)
     try:
         await task
     except asyncio.CancelledError:
-        if len(received) < 2:  # noqa: PLR2004 - somebody else's
+        if stop.hurry is None:  # somebody else's
             raise
-        return 128 + received[1]
     except ByCpError:  # it could not start; whoever called says so
         raise
     except Exception:
         log.exception("crashed")
         return 1
     finally:
-        for hurry in hurrying:
-            hurry.cancel()
-    return 0 if received[:1] != [signal.SIGINT] else 128 + signal.SIGINT
+        if stop.hurry is not None:
+            stop.hurry.cancel()
+    return stop.code
 
 
-async def _cut_short(task: asyncio.Task[None]) -> None:
-    """Cancel a service, and again whatever it waits for then: its stop may have several steps."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=STEP_S)
+class _Stop:
+    """What signals have asked for so far."""
+
+    def __init__(self, service: Service, task: asyncio.Task[None]) -> None:
+        self.code = 0
+        self.hurry: asyncio.Task[None] | None = None
+        self._service = service
+        self._task = task
+        self._first_s: float | None = None
+
+    def on(self, number: signal.Signals) -> None:
+        """Take a signal."""
+        now_s = asyncio.get_running_loop().time()
+        if self._first_s is None:
+            self._first_s = now_s
+            self.code = 0 if number == signal.SIGTERM else 128 + number
+            log.info("stopping", signal=number.name)
+            self._service.stop()
+        elif now_s - self._first_s > SAME_S and self.hurry is None:
+            self.code = 128 + number
+            log.warning("stopping_at_once", signal=number.name)
+            self.hurry = asyncio.create_task(self._cut_short())
+
+    async def _cut_short(self) -> None:
+        """Cancel the service, and again what it waits for then: a stop may have several steps."""
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait((self._task,), timeout=STEP_S)

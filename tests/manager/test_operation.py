@@ -96,7 +96,8 @@ async def test_it_lives_through_the_servers_absence(tmp_path: Path) -> None:
         await until(manager.is_ready, 20)
         assert await woken(server.url)
         away = [line["loop"] for line in manager.lines("server_away")]
-        assert sorted(away) == ["controller", "gate", "heartbeat", "sweeper"]
+        assert len(away) == len(set(away))
+        assert {"controller", "gate", "heartbeat", "sweeper"} <= set(away)
         assert await manager.ends_after(signal.SIGTERM) == 0
     await server.stop()
 

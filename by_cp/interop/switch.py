@@ -11,13 +11,13 @@ are tested against (`tests/interop`), are switched; any other is refused.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from by_cp import logs
 from by_cp.errors import InteropUnavailable
 from by_cp.interop import calling, routing
 
@@ -34,7 +34,7 @@ _REPLACEMENTS: tuple[tuple[str, str, str, Callable[[Any], Any]], ...] = (
 
 _originals: list[tuple[Any, str, Any]] = []
 
-log = logging.getLogger("by_cp.interop")
+log = logs.named("by_cp.interop")
 
 
 def install() -> None:
@@ -56,7 +56,7 @@ def install() -> None:
         original = vars(owner)[method]
         _originals.append((owner, method, original))
         setattr(owner, method, replacing(original))
-    log.info("event=interop_installed by_framework=%s", release)
+    log.info("interop_installed", by_framework=str(release))
 
 
 def uninstall() -> None:

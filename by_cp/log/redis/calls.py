@@ -10,7 +10,6 @@ idempotent, so the client's own retries after a broken connection are safe.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +30,6 @@ BATCH_MAX = 512
 """Calls in one pipeline, at most."""
 
 _RAW: dict[str, Any] = {NEVER_DECODE: True}  # replies are bytes, whatever the client was told
-
-log = logging.getLogger(__name__)
 
 
 def server_error(error: Exception) -> ServerError:

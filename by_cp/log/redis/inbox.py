@@ -7,7 +7,6 @@ that waits for it. The reader lives while anybody waits, and a little longer.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import secrets
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from by_cp import logs
 from by_cp.errors import ByCpError
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PAUSE_S = (0.05, 2.0)
 """First and longest pause after a failed read, in seconds; doubled in between, and jittered."""
 
-log = logging.getLogger(__name__)
+log = logs.named(__name__)
 
 
 class Inbox:
@@ -68,7 +68,7 @@ class Inbox:
             except (RedisError, OSError) as error:
                 # Nobody is lost by this: the outcomes stay in the stream, and whoever's time is
                 # up asks the log itself.
-                log.warning("the inbox cannot be read, trying again: %s", error)
+                log.warning("inbox_not_read", error=str(error))
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause_s = min(pause_s * 2, PAUSE_S[1])
 
@@ -84,7 +84,7 @@ class Inbox:
                 outcome = decode_outcome(data)
             except ByCpError as error:
                 # Whoever waits for it learns it from the log, when its time is up.
-                log.warning("an outcome in the inbox makes no sense: %s", error)
+                log.warning("outcome_not_understood", error=str(error))
             else:
                 self._hand_over(outcome)
         if found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
@@ -60,8 +59,6 @@ WORKERS = "agent_engines"
 
 RESULT_TTL_MS = 300_000
 """How long a result stream is kept for its reader."""
-
-log = logging.getLogger(__name__)
 
 
 class RedisStore:

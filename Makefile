@@ -8,7 +8,7 @@ BIN := .venv/bin
 WORKERS := $(if $(BY_CP_TEST_URL),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test interop lint types contracts fix clean venv
+.PHONY: help demo bench test interop lint types contracts fix clean torture venv
 
 # Whether `make test` fails (must) or says so (if-possible) where by-framework cannot be installed.
 INTEROP := if-possible
@@ -40,6 +40,9 @@ bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/sends.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/archive_memory.py
+
+torture: venv ## Kill managers 200 times and the server once, under load; see docs/proofs.md
+	$(BIN)/python benchmarks/torture $(TORTURE_ARGS)
 
 fix: venv ## Let Ruff mend and format what it can
 	$(BIN)/ruff check --fix

@@ -36,6 +36,7 @@ from by_cp.patience import Patience, heeding
 from by_cp.router import AvailabilityRouter
 from by_cp.urls import check_url as check_parts
 from by_cp.urls import invalid_url, without_password
+from by_cp.wire import WakeupDecision
 from by_cp.worker import Handler, Worker
 
 SOCKET_TIMEOUT_S = 10.0
@@ -148,6 +149,16 @@ class ControlPlane:
     def worker(self, agent_types: str | Iterable[str], handler: Handler, **settings: Any) -> Worker:
         """Return a worker; its settings are those of `Worker`."""
         return Worker(self.store, agent_types, handler, **settings)
+
+    async def decide(self, epoch: str, decision: WakeupDecision) -> None:
+        """Tell how an attempt to wake came out, for a provider that answered QUEUED or STARTING.
+
+        Args:
+            epoch: the attempt's, as the provider got it in its request.
+            decision: how it came out; `execution_id` is that of the request.
+
+        """
+        await self.store.decide(epoch, decision)
 
     async def history(self, execution_id: str) -> list[Entry]:
         """Return an execution's events, in order, each with its position.

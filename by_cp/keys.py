@@ -204,6 +204,11 @@ class RedisKeys:
         return f"{PREFIX}online:agent_type:{agent_type}"
 
     @staticmethod
+    def decisions() -> str:
+        """Stream of WakeupDecision that providers answer later, from outside of any manager."""
+        return f"{PREFIX}mgmt:decision"
+
+    @staticmethod
     def quarantine() -> str:
         """Stream of entries that could not be read, with the reason."""
         return f"{PREFIX}mgmt:quarantine"

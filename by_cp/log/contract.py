@@ -53,6 +53,18 @@ class Delivery(NamedTuple):
     """The command, as JSON."""
 
 
+class Told(NamedTuple):
+    """One decision that came from outside, after its provider had answered."""
+
+    entry_id: str
+    """Names it, to finish it."""
+    epoch: Position
+    """The attempt that it answers."""
+    decision: WakeupDecision
+    consumer: str
+    """Who took it."""
+
+
 class DeadLetter(NamedTuple):
     """One buried command, as the dead letters list it."""
 
@@ -224,6 +236,21 @@ class Store(Protocol):
 
     async def finish_signal(self, signal: WakeSignal) -> None:
         """Say that a wake is done with. One that another manager took over stays."""
+        ...
+
+    async def decide(self, epoch: Position, decision: WakeupDecision) -> None:
+        """Tell how an attempt came out, from outside; a manager takes it."""
+        ...
+
+    async def take_decisions(self, consumer: str, count: int, block_ms: int) -> list[Told]:
+        """Wait up to `block_ms` for decisions from outside, and take up to `count`.
+
+        First those that managers had taken that are gone.
+        """
+        ...
+
+    async def finish_decision(self, told: Told, wrong: str = "") -> None:
+        """Say that a decision is done with, or set it aside if something is `wrong` with it."""
         ...
 
     async def beat(self, consumer: str, ttl_ms: int) -> None:

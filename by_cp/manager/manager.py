@@ -1,7 +1,7 @@
 """The manager: everything that by-cp does on the side of those who run the agents, together.
 
-A controller, a gate, a sweeper and, where others write into its streams, an adopter. Any number of
-managers may run.
+A controller, a gate, a sweeper, a listener and, where others write into its streams, an adopter.
+Any number of managers may run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from by_cp.interop.adopter import Adopter
 from by_cp.log.contract import SharedStore
 from by_cp.manager.controller import LEASE_MS, WakeupController
 from by_cp.manager.gate import DeliveryGate
+from by_cp.manager.listener import DecisionListener
 from by_cp.manager.provider import Supervisor, WakeupProvider
 from by_cp.manager.supervising import supervised
 from by_cp.manager.sweeper import Sweeper
@@ -44,7 +45,7 @@ class Manager:
         provider: WakeupProvider,
         *,
         wakes_max: int = 64,
-        attempts_max: int = 1,
+        attempts_max: int = 3,
         gate_interval_s: float = 0.25,
         sweep_interval_s: float = 0.5,
         attempt_pause_max_s: float = PAUSE_MAX_S,
@@ -62,6 +63,7 @@ class Manager:
         )
         self.gate = DeliveryGate(store, interval_s=gate_interval_s)
         self.sweeper = Sweeper(store, interval_s=sweep_interval_s)
+        self.listener = DecisionListener(store, consumer=self.controller.consumer)
         self._adopters = (Adopter(store),) if isinstance(store, SharedStore) else ()
         self._stopping = asyncio.Event()
         self._grace_s = 0.0
@@ -69,7 +71,7 @@ class Manager:
     @property
     def loops(self) -> tuple[Patience, ...]:
         """How each of the loops fares."""
-        others = (self.gate, self.sweeper, *self._adopters)
+        others = (self.gate, self.sweeper, self.listener, *self._adopters)
         return *self.controller.loops, *(part.patience for part in others)
 
     @property
@@ -90,7 +92,7 @@ class Manager:
                 controlling = parts.create_task(self.controller.run())
                 loops: list[asyncio.Task[None]] = [
                     parts.create_task(part.run())
-                    for part in (self.gate, self.sweeper, *self._adopters)
+                    for part in (self.gate, self.sweeper, self.listener, *self._adopters)
                 ]
                 if isinstance(self.provider, Supervisor):
                     loops.append(parts.create_task(supervised(self.provider)))

@@ -12,7 +12,7 @@ from by_cp.errors import UnknownExecution
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
-from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, WakeSignal
+from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, Told, WakeSignal
 from by_cp.log.memory import world
 from by_cp.log.memory.log import MemoryLog, system_clock
 from by_cp.log.pacing import room
@@ -21,6 +21,7 @@ from by_cp.projections.rows import PendingRow
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import BEGINNING, Position, split
+from by_cp.wire import WakeupDecision
 
 A = TypeVar("A")
 
@@ -37,6 +38,7 @@ class MemoryStore:
         self._in_hand: dict[str, WakeSignal] = {}
         self._beats: dict[str, int] = {}
         self._capacities: dict[str, int] = {}
+        self._decisions: list[tuple[Position, WakeupDecision]] = []
         self._deliveries_taken: dict[str, int] = {}
         self.replies: dict[str, list[str]] = {}
         """Session -> what workers answered."""
@@ -207,6 +209,20 @@ class MemoryStore:
         found = self._in_hand.get(signal.entry_id)
         if found is not None and found.consumer == signal.consumer:
             del self._in_hand[signal.entry_id]
+
+    async def decide(self, epoch: Position, decision: WakeupDecision) -> None:
+        """Tell how an attempt came out."""
+        self._decisions.append((epoch, decision))
+        self._changed.set()
+
+    async def take_decisions(self, consumer: str, count: int, block_ms: int) -> list[Told]:
+        """Take decisions from outside."""
+        await self._change(lambda: bool(self._decisions), block_ms)
+        taken, self._decisions = self._decisions[:count], self._decisions[count:]
+        return [Told("", epoch, decision, consumer) for epoch, decision in taken]
+
+    async def finish_decision(self, told: Told, wrong: str = "") -> None:
+        """Nothing: a decision in memory is gone once it is taken."""
 
     async def beat(self, consumer: str, ttl_ms: int) -> None:
         """Say that a manager lives."""

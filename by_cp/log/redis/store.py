@@ -18,6 +18,7 @@ from by_cp.log.contract import (
     Due,
     Entry,
     Quarantined,
+    Told,
     WakeSignal,
     Written,
 )
@@ -217,12 +218,21 @@ class RedisStore:
         """Take what managers had whose sign of life has lapsed."""
         stream = RedisKeys.control_plane_wakeup_stream()
         signals: list[WakeSignal] = []
+        for gone, entries in await self._left_behind(stream, consumer, count):
+            signals += await self._signals(entries, consumer, gone)
+        return signals
+
+    async def _left_behind(
+        self, stream: str, consumer: str, count: int
+    ) -> list[tuple[str, list[streams.StreamEntry]]]:
+        """Take over what managers had of a stream that are gone."""
+        left = []
         for gone in await takeover.holders(self._caller, stream, MANAGERS, consumer):
             entries = await takeover.take_over(
                 self._caller, stream, MANAGERS, gone, consumer, RedisKeys.manager(gone), count
             )
-            signals += await self._signals(entries, consumer, gone)
-        return signals
+            left.append((gone, entries))
+        return left
 
     async def _signals(
         self, entries: list[streams.StreamEntry], consumer: str, gone: str = ""
@@ -246,11 +256,49 @@ class RedisStore:
     async def finish_signal(self, signal: WakeSignal) -> None:
         """Say that a wake is done with."""
         stream = RedisKeys.control_plane_wakeup_stream()
+        await self._finish(stream, signal.consumer, signal.entry_id)
+
+    async def _finish(self, stream: str, consumer: str, entry_id: str) -> None:
         call_id = new_call_id()
         await self._caller.call(
             layout.keys_of_stream(stream, call_id),
-            ("finish", "", call_id, 0, MANAGERS, signal.consumer, signal.entry_id),
+            ("finish", "", call_id, 0, MANAGERS, consumer, entry_id),
         )
+
+    async def decide(self, epoch: Position, decision: WakeupDecision) -> None:
+        """Tell how an attempt came out."""
+        data = decision.to_redis_payload()["data"]
+        await self._caller.command("XADD", RedisKeys.decisions(), "*", "data", data, "epoch", epoch)
+
+    async def take_decisions(self, consumer: str, count: int, block_ms: int) -> list[Told]:
+        """Take decisions from outside; what is none is set aside, with the reason."""
+        stream = RedisKeys.decisions()
+        left = await self._left_behind(stream, consumer, count)
+        entries = [entry for _, some in left for entry in some]
+        if not entries:
+            entries = await self._take(MANAGERS, consumer, (stream,), count, block_ms)
+        taken: list[Told] = []
+        for entry in entries:
+            try:
+                decision = WakeupDecision.from_json(entry.fields.get(b"data", b""))
+                check_name("execution_id", decision.execution_id)
+                epoch = check_name("epoch", entry.fields.get(b"epoch", b"").decode())
+            except (InvalidInput, UnicodeDecodeError) as error:
+                await graves.quarantine(self._caller, entry, MANAGERS, str(error))
+            else:
+                taken.append(Told(entry.entry_id, epoch, decision, consumer))
+        return taken
+
+    async def finish_decision(self, told: Told, wrong: str = "") -> None:
+        """Say that a decision is done with, or set it aside."""
+        stream = RedisKeys.decisions()
+        if not wrong:
+            await self._finish(stream, told.consumer, told.entry_id)
+            return
+        data = told.decision.to_redis_payload()["data"].encode()
+        fields = {b"data": data, b"epoch": told.epoch.encode()}
+        entry = streams.StreamEntry(stream, told.entry_id, fields)
+        await graves.quarantine(self._caller, entry, MANAGERS, wrong)
 
     async def beat(self, consumer: str, ttl_ms: int) -> None:
         """Say that a manager lives."""

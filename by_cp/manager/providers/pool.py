@@ -129,8 +129,8 @@ class Pool:
     async def watch(self, wake: str, wake_s: float) -> str:
         """Wait until it is clear that the wake has failed, and return why.
 
-        A process that takes too long is replaced; and so is, once, one that ended but was not
-        started for this wake: it may have been on its way out, idle, when the wake came.
+        A process that takes too long is replaced. So is, once, one that was on its way out when the
+        wake came: it was not started for this wake, or it ended in order, idle again already.
         """
         began_s = _now_s()
         try:
@@ -139,7 +139,7 @@ class Pool:
             while True:
                 if not await self._ended_in_time(child):
                     child = await self._replaced(child, wake)
-                elif child.wake == wake or is_forgiven:
+                elif is_forgiven or (child.wake == wake and child.group.code != 0):
                     return child.obituary
                 else:
                     is_forgiven = True

@@ -144,7 +144,9 @@ async def test_idle_workers_end_and_are_woken_again(redis: Redis, url: str, tmp_
     spec = WorkerSpec(command=command, env={"MARK": str(tmp_path)}, idle_exit_s=0.1)
 
     async def delivered(execution_id: str) -> bool:
-        return await state(store, execution_id) == "DELIVERED"
+        reached = await state(store, execution_id)
+        assert reached != "DEADLETTER"
+        return reached == "DELIVERED"
 
     async def offline() -> bool:
         return not await store.online("a")

@@ -76,6 +76,16 @@ async def test_a_process_that_ended_but_not_for_this_wake_is_forgiven(make: Make
     assert not runs(first)
 
 
+async def test_a_process_that_ended_in_order_is_forgiven(make: Make, tmp_path: Path) -> None:
+    """It may have been online, and idle, before anybody looked; but not again and again."""
+    provider = make(a=script("print('here')"))
+    await provider.wakeup(wake_of("a"))
+    decision = await provider.watch(wake_of("a"))
+    assert decision.reason == "the worker process exited with code 0; its log ends: here"
+    [log] = tmp_path.iterdir()
+    assert log.read_text() == "here\nhere\n"
+
+
 async def test_a_stuck_process_is_replaced_by_a_later_wake(tmp_path: Path) -> None:
     """A process that never brought a worker online does not block its agent type for ever."""
     provider = ProcessProvider(
@@ -116,7 +126,11 @@ async def test_a_process_whose_worker_came_online_is_not_stuck(tmp_path: Path) -
 
 async def test_the_worker_finds_its_url_and_agent_type(make: Make, tmp_path: Path) -> None:
     """BY_CP_URL and BY_CP_AGENT_TYPE are in its environment; its output goes into a log."""
-    show = "import os; print(os.environ['BY_CP_URL'], os.environ['BY_CP_AGENT_TYPE'])"
+    show = """
+import os
+print(os.environ['BY_CP_URL'], os.environ['BY_CP_AGENT_TYPE'])
+raise SystemExit(1)
+"""
     provider = make(**{"a/b: ü": script(show)})
     await provider.wakeup(wake_of("a/b: ü"))
     await provider.watch(wake_of("a/b: ü"))

@@ -1,15 +1,50 @@
 """Every Redis key that by-cp touches, and nothing else.
 
 Theory: a key is unambiguous because each name stands last in it, or is quoted. by-framework's keys
-keep by-framework's spelling (schema v1) and by-framework's method names. All keys of by-cp's own
-stand below `byai_gateway:control_plane:` beside the specified ones.
+keep by-framework's spelling and by-framework's method names. All keys of by-cp's own stand below
+`byai_gateway:control_plane:` beside the specified ones.
+
+by-framework has two spellings, schema v1 and, in its newer releases, v2; which of them a process
+uses is told by its environment, as by-framework is told. It is read once, when this is imported: no
+process sees both.
 """
 
 from __future__ import annotations
 
+import os
 import urllib.parse
+from collections.abc import Mapping
 
-PREFIX = "byai_gateway:control_plane:"
+from by_cp.errors import InvalidInput
+
+SCHEMA_VARIABLE = "REDIS_KEY_SCHEMA_VERSION"
+"""The environment variable that names the schema."""
+
+
+def schema_of(environment: Mapping[str, str]) -> str:
+    """Return the schema, v1 or v2, that an environment asks for: v1, or v2 if it has a cluster.
+
+    Raises:
+        InvalidInput: it asks for another one.
+
+    """
+    cluster = environment.get("REDIS_CLUSTER_HOST")
+    schema = environment.get(SCHEMA_VARIABLE, "v2" if cluster else "v1")
+    if schema not in ("v1", "v2"):
+        raise InvalidInput(f"{SCHEMA_VARIABLE} must be v1 or v2, not {schema!r}")
+    return schema
+
+
+SCHEMA = schema_of(os.environ)
+ROOT = "byai_gateway:v2:" if SCHEMA == "v2" else "byai_gateway:"
+"""What all keys begin with."""
+
+PREFIX = f"{ROOT}control_plane:"
+"""What the control plane's keys begin with."""
+
+
+def _either(v1: str, v2: str) -> str:
+    return ROOT + (v2 if SCHEMA == "v2" else v1)
 
 
 def quote(part: str) -> str:
@@ -40,39 +75,47 @@ class RedisKeys:
     @staticmethod
     def ctrl_stream(agent_type: str) -> str:
         """Stream of commands that any worker of the agent type may take."""
-        return f"byai_gateway:ctrl:agent_type:{agent_type}"
+        return f"{ROOT}ctrl:agent_type:{agent_type}"
 
     @staticmethod
     def worker_ctrl_stream(worker_id: str) -> str:
         """Stream of commands for one worker."""
-        return f"byai_gateway:ctrl:worker:{worker_id}"
+        return _either(f"ctrl:worker:{worker_id}", f"ctrl:worker:{{{worker_id}}}")
 
     @staticmethod
     def session_data_stream(session_id: str) -> str:
         """Stream into which workers put what they answer in a session."""
-        return f"byai_gateway:session:{session_id}:data_stream"
+        return _either(f"session:{session_id}:data_stream", f"session:{{{session_id}}}:data_stream")
 
     @staticmethod
     def session_registry(session_id: str) -> str:
         """Hash: a session's executions, as `exec:{execution_id}` and `msg_map:{message_id}`."""
-        return f"byai_gateway:session:{session_id}:registry"
+        return _either(f"session:{session_id}:registry", f"session:{{{session_id}}}:registry")
 
-    KNOWN_WORKERS = "byai_gateway:registry:workers"
+    KNOWN_WORKERS = f"{ROOT}registry:workers"
 
     @staticmethod
     def agent_type_members(agent_type: str) -> str:
         """Set of worker ids that registered for the agent type, dead ones included."""
-        return f"byai_gateway:registry:agent_type:workers:{agent_type}"
+        return _either(
+            f"registry:agent_type:workers:{agent_type}",
+            f"registry:agent_type:{{{agent_type}}}:workers",
+        )
 
     @staticmethod
     def worker_declared_agent_types(worker_id: str) -> str:
         """Set of agent types that the worker serves."""
-        return f"byai_gateway:registry:worker:agent_types:{worker_id}"
+        return _either(
+            f"registry:worker:agent_types:{worker_id}",
+            f"registry:worker:{{{worker_id}}}:agent_types",
+        )
 
     @staticmethod
     def worker_online_lease(worker_id: str) -> str:
         """Lease (string with a time to live) that a living worker renews."""
-        return f"byai_gateway:registry:worker:online:{worker_id}"
+        return _either(
+            f"registry:worker:online:{worker_id}", f"registry:worker:{{{worker_id}}}:online"
+        )
 
     # --- the control plane's, as specified --------------------------------------------------------
 

@@ -2,12 +2,13 @@
 
 A server-side function is only given keys, it makes none up, with two exceptions: `lua/workers.lua`
 (a worker's lease is known only after the set of workers was read) and where a fallback's name is
-known only there: its rows and its control stream. They are built from `PREFIXES`.
+known only there: its rows and its control stream. They are built from `PREFIXES`
+and `SUFFIXES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from by_cp.keys import RedisKeys, wake_group
 from by_cp.log.commands import Member
@@ -54,9 +55,20 @@ LAYOUT: dict[str, tuple[str, ...]] = {
 }
 """Command of the library -> names of its keys, in order; a batch's members follow."""
 
+_NAME = "\0"
+
+
+def _before(key: Callable[[str], str]) -> str:
+    return key(_NAME).partition(_NAME)[0]
+
+
+def _after(key: Callable[[str], str]) -> str:
+    return key(_NAME).partition(_NAME)[2]
+
+
 PREFIXES = {
-    "lease": RedisKeys.worker_online_lease(""),
-    "registry": RedisKeys.agent_type_members(""),
+    "lease": _before(RedisKeys.worker_online_lease),
+    "registry": _before(RedisKeys.agent_type_members),
     "online": RedisKeys.online(""),
     "scan": RedisKeys.scan(""),
     "ctrl": RedisKeys.ctrl_stream(""),
@@ -64,6 +76,13 @@ PREFIXES = {
     "view_fallback": RedisKeys.view_fallback(""),
     "fallback_doc": RedisKeys.control_plane_agent_fallback(""),
 }
+"""What stands before the name in a key that is built on the server."""
+
+SUFFIXES = {
+    "lease": _after(RedisKeys.worker_online_lease),
+    "registry": _after(RedisKeys.agent_type_members),
+}
+"""What stands after it, where that is not nothing in every schema."""
 
 _SHARED_KEYS = {
     "log": RedisKeys.log(),

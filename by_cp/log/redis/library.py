@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from by_cp.log import foreign
-from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, PREFIXES
+from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, PREFIXES, SUFFIXES
 from by_cp.projections.circuit import STRIKES_MAX
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import (
@@ -152,6 +152,7 @@ def _data() -> dict[str, Literal]:
         "ROUSE_GRACE_MS": ROUSE_GRACE_MS,
         "ENDED_MS": ENDED_MS,
         "PREFIX": dict(PREFIXES),
+        "SUFFIX": dict(SUFFIXES),
         "LAYOUT": dict(LAYOUT),
         "EXECUTION_KEYS": EXECUTION_KEYS,
         "FALLBACK_FIELDS": foreign.FALLBACK_FIELDS,

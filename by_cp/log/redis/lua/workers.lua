@@ -21,7 +21,7 @@ function workers.lease_lives(lease)
 end
 
 local function lives(worker_id)
-  return workers.lease_lives(redis.call("MGET", PREFIX.lease .. worker_id)[1])
+  return workers.lease_lives(redis.call("MGET", PREFIX.lease .. worker_id .. SUFFIX.lease)[1])
 end
 
 local function look_at_all(registry, online)
@@ -31,7 +31,7 @@ local function look_at_all(registry, online)
   for first = 1, #ids, 500 do
     local keys = {}
     for i = first, math.min(first + 499, #ids) do
-      keys[#keys + 1] = PREFIX.lease .. ids[i]
+      keys[#keys + 1] = PREFIX.lease .. ids[i] .. SUFFIX.lease
     end
     local leases = redis.call("MGET", unpack(keys))
     for i = 1, #keys do
@@ -46,7 +46,7 @@ end
 
 -- Returns 1 or 0, and how many are registered. It stops at the first that lives.
 function workers.seen(agent_type)
-  local registry = PREFIX.registry .. agent_type
+  local registry = PREFIX.registry .. agent_type .. SUFFIX.registry
   local registered = redis.pcall("SCARD", registry)
   if type(registered) ~= "number" or registered == 0 then
     return 0, 0

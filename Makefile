@@ -39,6 +39,7 @@ contracts: venv ## Check who imports whom with import-linter
 bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/sends.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/archive_memory.py
 
 torture: venv ## Kill managers 200 times and the server once, under load; see docs/proofs.md

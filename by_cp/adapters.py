@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from by_cp.log.contract import Store
+    from by_cp.log.live import LiveRows
     from by_cp.log.rawlog import RawLog
 
 RedisOrStore: TypeAlias = "Redis | Store"
@@ -69,6 +70,21 @@ def raw_log_at(url: str) -> RawLog:
     from by_cp.log.redis.rawlog import RedisRawLog
 
     return RedisRawLog(url)
+
+
+def live_rows_at(url: str) -> LiveRows:
+    """Return a server's live rows, to be compared and put back; whoever asked closes it.
+
+    Args:
+        url: as of `raw_log_at`.
+
+    Raises:
+        InvalidInput: the URL is none.
+
+    """
+    from by_cp.log.redis.live import RedisLive
+
+    return RedisLive(url)
 
 
 def chosen(redis: RedisOrStore | None, registry: HasRedis | None) -> RedisOrStore:

@@ -54,6 +54,7 @@ def build(asked_for: str = "") -> App:
         ("send", "Send a message to an agent."),
         ("export", "Export the log into a SQLite file."),
         ("log", "Archive the log, verify an archive, restore it."),
+        ("views", "Compare the live rows with the log, and put right what differs."),
     ):
         app.command(f"by_cp.cli.{name}:{name}", name=name, help=None if name == asked_for else text)
     return app

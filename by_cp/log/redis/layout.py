@@ -52,6 +52,15 @@ LAYOUT: dict[str, tuple[str, ...]] = {
     "take_over": ("call", "stream", "lease"),
     "finish": ("call", "stream"),
     "requite": ("call", "stream", "quarantine"),
+    "inspect_heads": ("log",),
+    "inspect": ("log", "pending", "deadlines", "delayed", "dead", "dead_index"),
+    "install": (
+        *("log", "pending", "deadlines", "delayed", "dead", "dead_index", "ctrl", "index"),
+        *("head", "leases", "wake_members"),
+    ),
+    "install_row": ("log", "row"),
+    "install_depth": ("log", "depth"),
+    "discard": ("log", "row", "head"),
 }
 """Command of the library -> names of its keys, in order; a batch's members follow."""
 
@@ -65,6 +74,12 @@ def _before(key: Callable[[str], str]) -> str:
 def _after(key: Callable[[str], str]) -> str:
     return key(_NAME).partition(_NAME)[2]
 
+
+MEMBER_KEYS: dict[str, tuple[str, ...]] = {
+    "inspect_heads": ("head",),
+    "inspect": ("head", "index", "leases", "wake_members"),
+}
+"""Commands whose members have others than EXECUTION_KEYS."""
 
 PREFIXES = {
     "lease": _before(RedisKeys.worker_online_lease),
@@ -115,6 +130,7 @@ def _execution_keys(member: Member, agent_type: str) -> dict[str, str]:
     group = wake_group(agent_type, user_code, member.region)
     return {
         "head": RedisKeys.head(member.execution_id),
+        "index": RedisKeys.pending_index(agent_type),
         "result": RedisKeys.control_plane_wakeup_result_stream(member.execution_id),
         "inbox": RedisKeys.inbox(member.inbox),
         "quota": RedisKeys.view_quota(user_code),
@@ -163,3 +179,22 @@ def keys_of(
         of_member = _execution_keys(member, agent_type)
         keys += [of_member[name] for name in EXECUTION_KEYS]
     return keys
+
+
+def keys_of_inspected(command: str, members: Iterable[tuple[str, Member]]) -> list[str]:
+    """Return the KEYS of an inspection of executions, each with its agent type."""
+    keys = [_SHARED_KEYS[name] for name in LAYOUT[command]]
+    for agent_type, member in members:
+        of_member = _execution_keys(member, agent_type)
+        keys += [of_member[name] for name in MEMBER_KEYS[command]]
+    return keys
+
+
+def keys_of_installed(agent_type: str, member: Member) -> list[str]:
+    """Return the KEYS of `install`."""
+    known = {
+        **_SHARED_KEYS,
+        **_execution_keys(member, agent_type),
+        "ctrl": RedisKeys.ctrl_stream(agent_type),
+    }
+    return [known[name] for name in LAYOUT["install"]]

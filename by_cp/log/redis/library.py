@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from by_cp.log import foreign
-from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, PREFIXES, SUFFIXES
+from by_cp.log.redis.layout import EXECUTION_KEYS, LAYOUT, MEMBER_KEYS, PREFIXES, SUFFIXES
 from by_cp.projections.circuit import STRIKES_MAX
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import (
@@ -56,6 +56,7 @@ MODULES = (
         "adopting",
         "settings",
         "commands",
+        "inspection",
         "main",
     ),
 )
@@ -155,6 +156,7 @@ def _data() -> dict[str, Literal]:
         "SUFFIX": dict(SUFFIXES),
         "LAYOUT": dict(LAYOUT),
         "EXECUTION_KEYS": EXECUTION_KEYS,
+        "MEMBER_KEYS": dict(MEMBER_KEYS),
         "FALLBACK_FIELDS": foreign.FALLBACK_FIELDS,
         "OURS": foreign.OURS,
         "NAME_BYTES_MAX": WORKER_NAME_BYTES_MAX,

@@ -57,6 +57,10 @@ local function index_entry(x)
   return string.format("%016.0f/", tonumber(x.r) or 0) .. log.sort_key(x.h) .. "/" .. x.id
 end
 
+function effects.unindex(x)
+  redis.call("ZREM", x.c.K.index, index_entry(x))
+end
+
 -- Put a held command where the gate finds it.
 function effects.enqueue(x)
   redis.call("ZADD", x.c.K.index, -log.call_of(x)[CALL.priority], index_entry(x))
@@ -95,7 +99,7 @@ function effects.unhold(x)
     return
   end
   local c, agent_type = x.c, log.call_of(x)[CALL.agent_type]
-  redis.call("ZREM", c.K.index, index_entry(x))
+  effects.unindex(x)
   redis.call("XDEL", c.K.pending, x.pending_entry or x.q)
   if redis.call("HINCRBY", c.K.depth, agent_type, -1) <= 0 then
     redis.call("HDEL", c.K.depth, agent_type)

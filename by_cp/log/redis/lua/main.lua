@@ -7,6 +7,9 @@
 --   reply msgpack, see answers.lua; `request` replies two: the receipt, and the outcome or ""
 --   log   the events that commands.lua records
 --
+-- by_cp/log/redis/layout.py says which members have other keys (MEMBER_KEYS). What only looks at rows
+-- or puts them back (inspection.lua) replies as it says there, and appends nothing.
+--
 -- A call that is not a request is answered from `call:{id}` when it comes a second time.
 
 local ANSWER_MS = 600000
@@ -25,7 +28,7 @@ local function call(KEYS, ARGV)
   local keys = K
   local members = {}
   while after <= #KEYS do
-    members[#members + 1], after = named(KEYS, after, EXECUTION_KEYS)
+    members[#members + 1], after = named(KEYS, after, MEMBER_KEYS[name] or EXECUTION_KEYS)
   end
   if K.call then
     local answered = redis.call("GET", K.call)

@@ -1,0 +1,11 @@
+"""`by-cp views`: the live rows compared with the log, and put right."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from by_cp.cli.views.verify import verify
+
+views = App(name="views", help="Compare the live rows with the log, and put right what differs.")
+for _command in (verify,):
+    views.command(_command)

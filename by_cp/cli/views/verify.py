@@ -1,0 +1,49 @@
+"""`by-cp views verify`: do the live rows say what the log says?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from by_cp.cli.log.printing import show, show_json
+from by_cp.cli.running import Url
+from by_cp.cli.views.work import Archive, tell, working
+from by_cp.replay.drift.checking import check
+
+
+def verify(
+    *,
+    archive: Archive = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    url: Url = None,
+) -> int:
+    """Fold the log, and compare every live row with it, while the system works.
+
+    Each field that differs is a line on stderr. Settled executions whose head has expired are no
+    difference. It changes nothing; `by-cp views rebuild` puts right what differs.
+
+    Exit codes: 0 nothing differs; 1 something does, or an error; 2 wrong usage; 130 interrupted.
+
+    Args:
+        archive: Directory of the archive that has what was trimmed from the server.
+        as_json: Print one JSON object, with all differences.
+        url: The server.
+
+    """
+    with working(url, archive, shown=not as_json) as work:
+        verdict = check(work.log, work.server, work.live, watch=work.watch)
+    if as_json:
+        show_json({"ok": not verdict.differences} | msgspec.to_builtins(verdict))
+    else:
+        differing = len(verdict.differences)
+        said = f"{differing:,} of them differ" if differing else "as the log says"
+        show(
+            [
+                ("rows", f"{verdict.rows:,}, {said}"),
+                ("log", f"{verdict.events:,} events, up to {verdict.position}"),
+            ]
+        )
+        tell(verdict.differences, "differs")
+    return 1 if verdict.differences else 0

@@ -1,0 +1,254 @@
+"""A server's live rows, as `by_cp.log.live` wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from redis import Redis
+from redis.backoff import EqualJitterBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from by_cp.keys import RedisKeys, wake_group
+from by_cp.log.commands import Member
+from by_cp.log.live import EXECUTION_FIELDS, Expected, Hash, Head, Names, Stray
+from by_cp.log.redis import library
+from by_cp.log.redis.calls import server_error
+from by_cp.log.redis.layout import keys_of_inspected, keys_of_installed
+from by_cp.log.redis.rawlog import RETRIES
+from by_cp.log.redis.reader import connection_pool
+from by_cp.projections.rows import PendingRow
+from by_cp.statemachine.position import Position
+
+SCAN_COUNT = 2_000
+_PREFIX = {
+    "circuits": RedisKeys.view_circuit(""),
+    "quotas": RedisKeys.view_quota(""),
+    "availability": RedisKeys.control_plane_agent_availability(""),
+    "fallbacks": RedisKeys.view_fallback(""),
+    "wakes": RedisKeys.wake(""),
+}
+_INDEXES = (RedisKeys.pending_index(""), RedisKeys.leases(""), RedisKeys.wake_members(""))
+_PACK = msgspec.msgpack.Encoder()
+_CHANGED = 4
+"""Place of `progressed` in a tally, tag first."""
+
+
+class RedisLive:
+    """The live rows of one server. Not for several threads at once."""
+
+    def __init__(self, url: str) -> None:
+        pool = connection_pool(url, retry=Retry(EqualJitterBackoff(cap=1, base=0.05), RETRIES))
+        self._client = Redis(connection_pool=pool)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.connection_pool.disconnect()
+
+    def now_ms(self) -> int:
+        """Return the time on the server's clock, in ms since 1970."""
+        with _errors():
+            seconds, microseconds = self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def names(self) -> Names:
+        """Return which rows there are."""
+        found = Names(set(), set(), {RedisKeys.deadlines(), RedisKeys.delayed()})
+        head, cursor = RedisKeys.head(""), 0
+        while True:
+            with _errors():
+                cursor, keys = self._client.execute_command(
+                    *("SCAN", cursor, "MATCH", RedisKeys.log()[: -len("log")] + "*"),
+                    *("COUNT", SCAN_COUNT),
+                )
+            for key in map(_text, keys):
+                if key.startswith(head):
+                    found.executions.add(key[len(head) :])
+                else:
+                    _sort_in(found, key)
+            if int(cursor) == 0:
+                return found
+
+    def heads(self, execution_ids: Sequence[str]) -> tuple[Position, list[bytes]]:
+        """Return the log's last position, and of each head one line."""
+        keys = [RedisKeys.log(), *map(RedisKeys.head, execution_ids)]
+        last, *lines = self._call("inspect_heads", keys)
+        return last.decode(), lines
+
+    def executions(self, asked: Sequence[Expected]) -> tuple[Position, list[Hash]]:
+        """Return the log's last position, and of each execution all that is found of it."""
+        members = [(one.call.agent_type, _member(one)) for one in asked]
+        arguments = [
+            text for one in asked for text in (one.execution_id, one.index_entry, one.member_entry)
+        ]
+        last, *found = self._call("inspect", keys_of_inspected("inspect", members), *arguments)
+        return last.decode(), [
+            dict(zip(EXECUTION_FIELDS, map(_text, values), strict=True)) for values in found
+        ]
+
+    def rows(self, asked: Sequence[tuple[str, str]]) -> tuple[Position, list[Hash], Hash]:
+        """Return the log's last position, the rows, and how many are held by agent type."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.execute_command("XREVRANGE", RedisKeys.log(), "+", "-", "COUNT", 1)
+        pipeline.execute_command("HGETALL", RedisKeys.pending_depth())
+        for view, key in asked:
+            pipeline.execute_command("HGETALL", _PREFIX[view] + key)
+        with _errors():
+            last, depth, *found = pipeline.execute()
+        return _position(last), [_hash(one) for one in found], _hash(depth)
+
+    def entries(self, key: str) -> list[Stray]:
+        """Return what is in an index."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            with _errors():
+                cursor, flat = self._client.execute_command(
+                    "ZSCAN", key, cursor, "COUNT", SCAN_COUNT
+                )
+            names = [item[0] for item in flat] if flat and isinstance(flat[0], tuple) else flat[::2]
+            found.update(map(_text, names))
+            if int(cursor) == 0:
+                return [Stray(key, entry, _execution_of(key, entry)) for entry in sorted(found)]
+
+    def expected_entries(
+        self, asked: Expected, held: PendingRow | None, *, charged: bool
+    ) -> set[Stray]:
+        """Return the entries of indexes that an execution may have."""
+        one, call = asked.execution_id, asked.call
+        found = set()
+        if held is not None:
+            found.add(Stray(RedisKeys.pending_index(call.agent_type), asked.index_entry, one))
+            if held.due_ms:
+                found.add(Stray(RedisKeys.deadlines(), one, one))
+            if held.not_before_ms:
+                found.add(Stray(RedisKeys.delayed(), one, one))
+        if charged:
+            found.add(Stray(RedisKeys.leases(call.user_code), one, one))
+        if asked.member_entry:
+            group = wake_group(call.agent_type, call.user_code, call.region)
+            found.add(Stray(RedisKeys.wake_members(group), asked.member_entry, one))
+        return found
+
+    def present(self, asked: Sequence[Stray]) -> tuple[Position, list[tuple[bool, Position]]]:
+        """Return the log's last position, whether each is there, and its head's position."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.execute_command("XREVRANGE", RedisKeys.log(), "+", "-", "COUNT", 1)
+        for stray in asked:
+            pipeline.execute_command("ZSCORE", stray.key, stray.entry)
+            pipeline.execute_command("HGET", RedisKeys.head(stray.execution_id), "p")
+        with _errors():
+            last, *found = pipeline.execute()
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return _position(last), [
+            (score is not None, _text(positions or b"").rpartition(",")[2])
+            for score, positions in pairs
+        ]
+
+    # --- putting back -----------------------------------------------------------------------------
+
+    def install(self, head: Head) -> bool:
+        """Put a head back, with all that belongs to it."""
+        member = Member(head.execution_id, head.call.user_code, head.call.region)
+        fields: dict[str, str | bytes] = dict(head.fields)
+        if fields:
+            fields["b"] = _PACK.encode(head.call)
+        keep = str(head.keep_until_ms) if head.keep_until_ms else ""
+        return self._changed(
+            "install",
+            keys_of_installed(head.call.agent_type, member),
+            *(head.execution_id, head.compared, keep, head.command, head.reason, head.lease),
+            *(part for pair in fields.items() if pair[1] for part in pair),
+        )
+
+    def install_row(self, view: str, key: str, compared: Hash, fields: Hash) -> bool:
+        """Put a row back, or with no fields take it away."""
+        return self._changed(
+            "install_row",
+            [RedisKeys.log(), _PREFIX[view] + key],
+            str(len(compared)),
+            *(part for pair in compared.items() for part in pair),
+            *(part for pair in fields.items() for part in pair),
+        )
+
+    def install_depth(self, agent_type: str, change: int) -> None:
+        """Correct how many are held for an agent type."""
+        keys = [RedisKeys.log(), RedisKeys.pending_depth()]
+        self._changed("install_depth", keys, agent_type, str(change))
+
+    def discard(self, stray: Stray, compared: Position) -> bool:
+        """Take an entry out of an index."""
+        keys = [RedisKeys.log(), stray.key, RedisKeys.head(stray.execution_id)]
+        return self._changed("discard", keys, stray.execution_id, compared, stray.entry)
+
+    def _changed(self, command: str, keys: list[str], *arguments: str | bytes) -> bool:
+        reply = msgspec.msgpack.decode(self._call(command, keys, *arguments))
+        return bool(reply[_CHANGED])
+
+    def _call(self, command: str, keys: list[str], *arguments: str | bytes) -> Any:
+        def call() -> Any:
+            return self._client.execute_command(
+                *("FCALL", library.function_name(), len(keys), *keys),
+                *(command, "", "", 0, *arguments),
+            )
+
+        with _errors():
+            try:
+                return call()
+            except ResponseError as error:
+                if "function not found" not in str(error).lower():
+                    raise
+            try:
+                self._client.execute_command("FUNCTION", "LOAD", library.source())
+            except ResponseError as error:
+                if "already exists" not in str(error):
+                    raise
+            return call()
+
+
+def _sort_in(names: Names, key: str) -> None:
+    for view, prefix in _PREFIX.items():
+        if key.startswith(prefix):
+            names.rows.add((view, key[len(prefix) :]))
+            return
+    if key.startswith(_INDEXES):
+        names.indexes.add(key)
+
+
+def _execution_of(key: str, entry: str) -> str:
+    """Return whose entry it is: `id`, `position/id`, or `rank/position/id`."""
+    parts = {RedisKeys.pending_index(""): 2, RedisKeys.wake_members(""): 1}
+    before = next((n for prefix, n in parts.items() if key.startswith(prefix)), 0)
+    return entry.split("/", before)[-1]
+
+
+def _member(asked: Expected) -> Member:
+    return Member(asked.execution_id, asked.call.user_code, asked.call.region)
+
+
+def _position(reply: Any) -> Position:
+    return _text(reply[0][0]) if reply else ""
+
+
+def _hash(reply: Any) -> Hash:
+    flat = [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else reply
+    return dict(zip(map(_text, flat[::2]), map(_text, flat[1::2]), strict=True))
+
+
+def _text(data: bytes) -> str:
+    """Whatever someone wrote there by hand can be shown, if not always read."""
+    return data.decode(errors="backslashreplace")
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn the client library's errors into by-cp's."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise server_error(error) from error

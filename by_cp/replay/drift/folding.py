@@ -1,0 +1,78 @@
+"""The log, folded as far as one likes, and then further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+
+from by_cp.log.rawlog import Page, Pages, RawLog, decoded
+from by_cp.projections.views import Views, fold, initial
+from by_cp.statemachine.position import BEGINNING, Position, split
+
+Progress = Callable[[int], None]
+"""Is told of so many more."""
+
+
+class Folding:
+    """Views at a position of a log that goes on.
+
+    Args:
+        log: all of it, or all that follows the views given.
+        server: the end of it, where it goes on.
+        views: of what was before; changed.
+        position: how far those go.
+        keep: executions that are not forgotten when they are over; None: none are forgotten.
+
+    """
+
+    def __init__(
+        self,
+        log: Pages,
+        server: RawLog,
+        *,
+        views: Views | None = None,
+        position: Position = BEGINNING,
+        keep: Container[str] | None = None,
+    ) -> None:
+        self.views = initial() if views is None else views
+        self.position = position
+        self.events = 0
+        self._log = log
+        self._server = server
+        self._keep = keep
+
+    def catch_up(self, progress: Progress | None = None) -> None:
+        """Fold all there is.
+
+        Raises:
+            ArchiveMismatch: part of the log was trimmed and is nowhere else.
+            IllegalTransition: the log breaks the declared table.
+            CorruptEvent: an entry is no event.
+            ServerError: the server is away, or refuses.
+
+        """
+        goes_on = self._log is self._server and self.position != BEGINNING
+        read = self._server.continued if goes_on else self._log.pages
+        self._fold(read(self.position), progress)
+
+    def advance(self, position: Position) -> None:
+        """Fold up to and with a position that the server's log has reached; not back.
+
+        Raises:
+            LogTrimmed: the log was trimmed up to here meanwhile.
+            ServerError: the server is away, or refuses.
+
+        """
+        if not position or split(position) <= split(self.position):
+            return
+        if self.position == BEGINNING:
+            self._fold(self._log.pages(until=position))
+        else:
+            self._fold(self._server.continued(self.position, position))
+
+    def _fold(self, pages: Iterable[Page], progress: Progress | None = None) -> None:
+        for page in decoded(pages):
+            fold(page, self.views, keep=self._keep)
+            self.position = page[-1][0]
+            self.events += len(page)
+            if progress is not None:
+                progress(len(page))

@@ -1,0 +1,1 @@
+"""Drift between the log and the live rows: found, and mended."""

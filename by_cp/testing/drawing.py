@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from msgspec import structs
 
 from by_cp.log.memory import ManualClock
 from by_cp.statemachine.events import Call, SystemEvent
@@ -14,7 +15,11 @@ from by_cp.testing.strategies import settings
 from by_cp.vocabulary import RoutePolicy
 
 PAYLOADS: tuple[dict[str, Any], ...] = (
-    {"action_type": "ASK_AGENT", "header": {"target_agent_type": "chat"}, "body": {"content": "?"}},
+    {
+        "action_type": "ASK_AGENT",
+        "header": {"source_agent_type": "chat", "parent_message_id": "message/0"},
+        "body": {"content": "?"},
+    },
     {"body": {"content": [], "extra_payload": {}, "big": 2**60, "text": '🦜 \\ " /'}},
     {"header": {"target_agent_type": "", "metadata": {"target_agent_type": "chat"}}},
 )
@@ -30,6 +35,13 @@ POLICIES = (
     RoutePolicy.SEND_ANYWAY,
 )
 """Those that wake more often than the others: more can become of them."""
+
+WAITING_OR_HOLDING = (
+    RoutePolicy.WAKE_AND_WAIT,
+    RoutePolicy.WAKE_AND_QUEUE,
+    RoutePolicy.QUEUE_ONLY,
+)
+"""Those that a foreign client leaves to a manager."""
 
 BY_HAND: dict[str, tuple[str | None, ...]] = {
     "circuit": (None, '{"state":"open","reason":"by hand"}', '{"state":"CLOSED"}', "not JSON"),
@@ -69,6 +81,21 @@ def calls_of(
         trace_id=st.just("trace-1"),
         message_id=st.just("message-1"),
         source=st.just("client"),
+    )
+
+
+@cache
+def foreign_calls_of(
+    agent_types: tuple[str, ...], tenants: tuple[str, ...], regions: tuple[str, ...]
+) -> SearchStrategy[Call]:
+    """Return calls that a foreign client may have written for a manager to adopt."""
+    return st.builds(
+        structs.replace,
+        calls_of(agent_types, tenants, regions),
+        policy=st.sampled_from(WAITING_OR_HOLDING),
+        origin=st.just("by-framework"),
+        not_before_ms=st.just(0),
+        expires_at_ms=st.just(0),
     )
 
 

@@ -111,14 +111,16 @@ def probes_are_few(entries: Entries) -> None:
 def in_flight_within_limits(entries: Entries) -> None:
     """At no position of the log is more leased to a tenant than its limit at that time allows.
 
-    A limit that is lowered takes nothing back: only what is leased from then on must fit.
+    A limit that is lowered takes nothing back: only what is leased from then on must fit. What a
+    foreign client was promised is held whatever the limit.
     """
     views = initial()
     for position, event in entries:
         apply(views, event, position)
         if isinstance(event, Held):
-            quota = views.quotas.get(views.executions[event.execution_id].call.user_code)
-            if quota is not None and quota.limit != NO_LIMIT:
+            call = views.executions[event.execution_id].call
+            quota = views.quotas.get(call.user_code)
+            if quota is not None and quota.limit != NO_LIMIT and not call.origin:
                 used = quota.used(time_ms(position))
                 require(used <= quota.limit, f"{used} of {quota.limit} in flight at {position}")
 
@@ -136,6 +138,20 @@ def delivered_at_most_once_a_life(entries: Entries) -> None:
                 )
             case Redriven():
                 delivered[event.execution_id] = 0
+
+
+def what_is_delivered_is_there(entries: Entries, delivered: Sequence[tuple[str, str]]) -> None:
+    """The control streams have what the log says, each once, and nothing else.
+
+    `delivered` is what stands in them, as (agent type, execution_id); "" resumes an agent.
+    """
+    said = Counter(
+        (event.agent_type, event.execution_id)
+        for _, event in entries
+        if isinstance(event, Delivered) and not event.handed_over
+    )
+    done = Counter(delivery for delivery in delivered if delivery[1])
+    require(said == done, f"the log says {said}, the control streams have {done}")
 
 
 # --- Of logs that were written without Append -----------------------------------------------------

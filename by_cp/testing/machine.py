@@ -11,7 +11,6 @@ from any other source than Hypothesis.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -30,6 +29,7 @@ from hypothesis.strategies import SearchStrategy
 from by_cp.errors import FallbackRefused, TransitionError
 from by_cp.log.answers import Answer, Attempted
 from by_cp.log.commands import (
+    Adopt,
     Attempt,
     Cancel,
     Command,
@@ -52,14 +52,21 @@ from by_cp.projections.rows import NO_LIMIT
 from by_cp.statemachine.events import (
     BecameReady,
     Call,
-    Delivered,
     FallbackSet,
     SystemEvent,
 )
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import State
 from by_cp.testing import invariants
-from by_cp.testing.drawing import BY_HAND, PAYLOADS, calls_of, drawn, one_of, settings_of
+from by_cp.testing.drawing import (
+    BY_HAND,
+    PAYLOADS,
+    calls_of,
+    drawn,
+    foreign_calls_of,
+    one_of,
+    settings_of,
+)
 from by_cp.testing.invariants import require
 from by_cp.vocabulary import WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
@@ -170,6 +177,24 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     def callers_request(self, call: Call, payload: dict[str, Any], count: int) -> Any:
         """Some callers ask for the same at once."""
         return multiple(*(self._request(call, payload) for _ in range(count)))
+
+    @rule(
+        target=executions,
+        call=drawn("_foreign_calls"),
+        payload=st.sampled_from(PAYLOADS),
+        ago_ms=st.sampled_from((0, 0, 1_000)),
+    )
+    def foreign_client_is_adopted(self, call: Call, payload: dict[str, Any], ago_ms: int) -> str:
+        """What a foreign client wrote is found, now or late."""
+        execution_id, command = self._command(call, payload)
+        adoption = Adopt(
+            execution_id=execution_id,
+            call=call,
+            command=command,
+            written_ms=self.log.now_ms - ago_ms,
+        )
+        require(self.execute(adoption) is not None, f"{execution_id!r} was not adopted")
+        return execution_id
 
     @rule(execution_id=executions)
     def caller_gives_up(self, execution_id: str) -> None:
@@ -330,23 +355,15 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     def nothing_is_delivered_twice(self) -> None:
         """Each delivery in a control stream is one Delivered of the log, once a life."""
         invariants.delivered_at_most_once_a_life(self.log.entries)
-        said = Counter(
-            (event.agent_type, event.execution_id)
-            for _, event in self.log.entries
-            if isinstance(event, Delivered)
-        )
-        done = Counter(
-            (agent_type, delivery.execution_id)
-            for agent_type, deliveries in self.log.world.control_streams.items()
-            for delivery in deliveries
-        )
-        require(said == done, f"the log says {said}, the control streams have {done}")
+        streams = self.log.world.control_streams
+        delivered = [(a, d.execution_id) for a, deliveries in streams.items() for d in deliveries]
+        invariants.what_is_delivered_is_there(self.log.entries, delivered)
 
     @invariant()
     def commands_arrive_byte_for_byte(self) -> None:
         """Only the target's name may differ from what the caller wrote."""
         for agent_type, deliveries in self.log.world.control_streams.items():
-            for delivery in deliveries:
+            for delivery in filter(lambda delivery: delivery.execution_id, deliveries):
                 written = self._commands[delivery.execution_id].addressed(agent_type)
                 require(delivery.command == written, f"{delivery} differs from {written}")
 
@@ -383,17 +400,25 @@ class ControlPlaneMachine(RuleBasedStateMachine):
     def _calls(self) -> SearchStrategy[Call]:
         return calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
 
+    def _foreign_calls(self) -> SearchStrategy[Call]:
+        return foreign_calls_of(tuple(self.agent_types), tuple(self.tenants), tuple(self.regions))
+
     def _settings(self) -> SearchStrategy[SystemEvent]:
         named = tuple(user_code for user_code in self.tenants if user_code)
         return settings_of(tuple(self.agent_types), named)
 
     def _request(self, call: Call, payload: dict[str, Any]) -> str:
-        execution_id = f"exec-{len(self._commands) + 1}"
-        command = self._commands[execution_id] = cut(payload, call.agent_type)
+        execution_id, command = self._command(call, payload)
         answer = self.execute(Request(execution_id=execution_id, call=call, command=command))
         require(answer is not None, f"the request of {execution_id!r} was refused")
         self._check_quota(execution_id)
         return execution_id
+
+    def _command(self, call: Call, payload: dict[str, Any]) -> tuple[str, CommandText]:
+        """Return a new execution's id and command."""
+        execution_id = f"exec-{len(self._commands) + 1}"
+        command = self._commands[execution_id] = cut(payload, call.agent_type)
+        return execution_id, command
 
     def _held_members(self, agent_type: str) -> tuple[Member, ...]:
         delayed = self.log.world.delayed

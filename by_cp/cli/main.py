@@ -53,6 +53,7 @@ def build(asked_for: str = "") -> App:
         ("worker", "Handle the commands of an agent type with a function."),
         ("send", "Send a message to an agent."),
         ("export", "Export the log into a SQLite file."),
+        ("whatif", "Replay recorded traffic under other policies; changes nothing."),
         ("log", "Archive the log, verify an archive, restore it."),
         ("views", "Compare the live rows with the log, and put right what differs."),
     ):

@@ -5,10 +5,11 @@
 
 Two managers with real worker processes, which fail some wakes on purpose, and senders under all
 policies, for several agent types and tenants with quotas. SIGKILL at random moments, half of them
-just after a provider was called; a sender now and then, too. Half way the server itself is killed,
-and is away for a while. When all has come to rest, every command and every view is checked (see
-`checks.py`). Exit code 1 on any violation: then the seed and the history of the execution are
-printed. The seed repeats what is decided, not how the processes interleave.
+just after a provider was called; a sender now and then, too. Some managers are frozen until others
+have taken over from them, and then go on; an operator pauses, forces and sets. Half way the server
+itself is killed, and is away for a while. When all has come to rest, every command and every view
+is checked (see `checks.py`). Exit code 1 on any violation: then the seed and the history of the
+execution are printed. The seed repeats what is decided, not how the processes interleave.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import checks
 import plan
 from fleet import Fleet, fleet
+from meddling import meddle, undo
 from records import PROVIDER, SENDERS, WORKERS, Records
 
 from by_cp.control_plane import ControlPlane
@@ -41,6 +44,8 @@ SETTLE_S = 120.0
 CALL_WAIT_S = 2.0
 SENDER_EVERY = 8
 """With each so many kills of a manager a sender is killed, too."""
+FREEZE_EVERY = 5
+"""With each so many the manager that was not killed is frozen."""
 REPORT_EVERY_S = 15.0
 
 
@@ -54,6 +59,7 @@ class Torture:
         self._provider = Records(directory, PROVIDER)
         self._senders = Records(directory, SENDERS)
         self._workers = Records(directory, WORKERS)
+        self._freezing: list[asyncio.Task[None]] = []
         self._begun_s = time.monotonic()
 
     async def run(self) -> None:
@@ -67,10 +73,13 @@ class Torture:
             ) as ships:
                 ships.managers += [ships.start_manager() for _ in range(MANAGERS)]
                 ships.senders += [ships.start_sender() for _ in range(self._options.senders)]
+                meddling = asyncio.create_task(meddle(server.url, self._options.seed))
                 await self._kill_many(ships, self._options.kills // 2)
                 if self._options.absence_s:
                     server = await self._without_server(server, data)
                 await self._kill_many(ships, self._options.kills - self._options.kills // 2)
+                await asyncio.gather(*self._freezing)
+                await ended(meddling)
                 await asyncio.to_thread(ships.stop, ships.senders)
                 await self._finish(ships, server.url)
         finally:
@@ -95,6 +104,11 @@ class Torture:
             if kill % SENDER_EVERY == 0:
                 ships.kill(self._chance, ships.senders)
                 ships.senders.append(ships.start_sender())
+            if kill % FREEZE_EVERY == 0:
+                frozen_s = self._chance.uniform(0.5, 2) * plan.LEASE_MS / 1000
+                self._freezing.append(
+                    asyncio.create_task(ships.freeze(ships.managers[0], frozen_s))
+                )
             ships.managers.append(ships.start_manager())
             if time.monotonic() > report_s:
                 report_s += REPORT_EVERY_S
@@ -120,6 +134,7 @@ class Torture:
     async def _finish(self, ships: Fleet, url: str) -> None:
         async with ControlPlane.connect(url) as plane:
             self._say("coming to rest")
+            await undo(plane.store)
             ships.workers += [ships.start_worker(name) for name in plan.AGENT_TYPES]
             end_s = time.monotonic() + SETTLE_S
             while left := await checks.unsettled(plane.store, plane.redis):
@@ -150,6 +165,13 @@ class Torture:
         print(f"[{time.monotonic() - self._begun_s:4.0f} s] {text}", flush=True)
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel what runs until it is cancelled; if it ended by itself, raise why."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 async def replayed(directory: Path, execution_id: str) -> None:
     """Print the history of one execution."""
     server = await EmbeddedServer.start(directory / "data")
@@ -164,7 +186,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200, help="of managers (default: 200)")
     parser.add_argument("--seed", type=int, help="of all that is random (default: a new one)")
     parser.add_argument(
-        "--seconds", type=float, default=360, help="for the kills together (default: 360)"
+        "--seconds", type=float, default=300, help="for the kills together (default: 300)"
     )
     parser.add_argument(
         "--absence-s", type=float, default=60, help="without server, half way (default: 60)"

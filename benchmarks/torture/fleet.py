@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from subprocess import Popen, TimeoutExpired
 
 from by_cp.deathsig import dying_with_parent
@@ -53,6 +54,14 @@ class Fleet:
         process.kill()
         process.wait()
         return place
+
+    async def freeze(self, process: Popen[bytes], duration_s: float) -> None:
+        """Stop a process as it is, and let it go on after a while, unless it was killed."""
+        process.send_signal(SIGSTOP)
+        try:
+            await asyncio.sleep(duration_s)
+        finally:
+            process.send_signal(SIGCONT)
 
     def stop(self, processes: list[Popen[bytes]]) -> None:
         """Stop them in order; each must end well."""

@@ -121,7 +121,25 @@ class CorruptEvent(ByCpError):
 
 
 class DivergentHistory(ByCpError):
-    """A recorded history breaks the state machine's law at a named position."""
+    """This release reads a recorded history otherwise than it was written, at a named position.
+
+    Attributes:
+        position: where.
+        recorded: the state that the recording has there; "" if it has none.
+        replayed: the state that replay reaches there, or was in when it could not go on.
+        rule: what is broken.
+
+    """
+
+    def __init__(self, position: str, recorded: str, replayed: str, rule: str) -> None:
+        super().__init__(
+            f"at {position}: recorded {recorded or 'nothing'}, replayed {replayed or 'nothing'}: "
+            f"{rule}"
+        )
+        self.position = position
+        self.recorded = recorded
+        self.replayed = replayed
+        self.rule = rule
 
 
 class ServerError(ByCpError):

@@ -3,6 +3,8 @@
 `strategies` makes what by-cp is made of: names, payloads, calls, decisions, whole histories.
 `ControlPlaneMachine` drives the log in memory through random lives; extend it with your own
 provider, rules and invariants. `invariants` are what holds of every log, whichever store has it.
+`record_history` and `replay_history` keep a log as a file, for a test that every later release
+reads it in the same way.
 `by_cp.testing.providers` has the contract of providers, as tests to inherit.
 
 This needs Hypothesis, which comes with the extra `testing`. `docs/testing.md` shows the way.
@@ -16,6 +18,14 @@ except ImportError as error:
     ) from error
 
 from by_cp.testing import invariants, strategies
+from by_cp.testing.histories import record_history, replay_history
 from by_cp.testing.machine import ControlPlaneMachine, Readiness
 
-__all__ = ["ControlPlaneMachine", "Readiness", "invariants", "strategies"]
+__all__ = [
+    "ControlPlaneMachine",
+    "Readiness",
+    "invariants",
+    "record_history",
+    "replay_history",
+    "strategies",
+]

@@ -15,6 +15,7 @@ from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import EVENTS, Event, tag_of
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.upcast import UPCASTERS
+from by_cp.testing.histories import still_says
 from tests.histories.record import Recorder, plain, tell, views_of
 
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.jsonl"))
@@ -25,15 +26,6 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     about, *lines = path.read_text(encoding="utf-8").splitlines()
     assert "about" in json.loads(about)
     return [json.loads(line) for line in lines]
-
-
-def still_says(now: Any, then: Any) -> bool:
-    """Whether a value has all that it had; what was added since, at the end, is passed over."""
-    if isinstance(then, dict):
-        return all(name in now and still_says(now[name], value) for name, value in then.items())
-    if isinstance(then, list):
-        return len(now) >= len(then) and all(map(still_says, now, then))
-    return bool(now == then)
 
 
 def entries_of(path: Path) -> list[tuple[Position, Event]]:

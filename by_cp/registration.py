@@ -19,7 +19,16 @@ from by_cp.wire import DeliveryIntent
 CLIENT = "client"
 """The `source` of what a client sends."""
 
+QUEUED = "QUEUED"
+"""Status of an execution that no worker has taken yet."""
+
+
+class _Registered(msgspec.Struct):
+    status: str = ""
+
+
 _ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(_Registered)
 
 
 def registration_of(intent: DeliveryIntent) -> bytes:
@@ -41,14 +50,22 @@ def registration_of(intent: DeliveryIntent) -> bytes:
         "trace_id": intent.trace_id,
         "parent_message_id": _text(header, "parent_message_id"),
         "source_agent_type": source,
-        "status": "QUEUED",
+        "status": QUEUED,
         "created_at": now_ms,
         "updated_at": now_ms,
         "started_at": 0,
         "finished_at": 0,
-        "timeline": [{"status": "QUEUED", "timestamp": now_ms}],
+        "timeline": [{"status": QUEUED, "timestamp": now_ms}],
     }
     return _ENCODER.encode(execution)[:-1]
+
+
+def status_of(registered: bytes) -> str:
+    """Return the status of an execution that stands in a registry; "" if it has none."""
+    try:
+        return _DECODER.decode(registered).status
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _text(header: Mapping[str, Any], name: str) -> str:

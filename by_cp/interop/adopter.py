@@ -8,6 +8,9 @@ A client that queues writes twice: the request for a wake, then the command to h
 is a promise to its caller, so it is what is adopted; the request waits for it. And after both it
 writes the execution into its session, where a worker looks for it; a worker that is faster would
 write another. So a command waits for that, too, but not for long: some clients never do it.
+
+by-framework's own gate leaves in the stream what it has delivered. Whatever a worker has taken, as
+its session tells, is not delivered again; nor is what is older than sessions are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from by_cp.interop.documents import Asked, Queued
 from by_cp.log.commands import Adopt
 from by_cp.log.contract import SharedStore, Written
 from by_cp.patience import Patience
-from by_cp.vocabulary import WakeupDecisionStatus
+from by_cp.registration import QUEUED
+from by_cp.vocabulary import SESSION_TTL_MS, WakeupDecisionStatus
 from by_cp.wire import WakeupDecision
 
 BLOCK_MS = 1_000
@@ -45,6 +49,9 @@ SESSION_S = 0.5
 
 COMMAND_S = 60.0
 """So long a client may take to write the command after the request for its wake."""
+
+NOT_TAKEN = ("", QUEUED, "CANCELLING")
+"""How an execution may stand in its session before a worker has taken it."""
 
 RETRY_S = 1.0
 """After so long something is tried again that the server refused; others need not wait for it."""
@@ -73,25 +80,37 @@ class _Item:
         return self.found.document.priority if self.found is not None else 0
 
 
+def _system_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Adopter:
     """Adopts what foreign clients write.
 
     Args:
         redis: a store on a server, or the `redis.asyncio` client of one.
         clock: tells seconds, from any beginning.
+        now_ms: tells the time, in ms since 1970.
 
     Raises:
         TypeError: it is a store into which nobody else writes.
 
     """
 
-    def __init__(self, redis: Any, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Any,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = _system_ms,
+    ) -> None:
         store = store_of(redis)
         if not isinstance(store, SharedStore):
             raise TypeError(f"nobody else writes into a {type(store).__name__}: nothing to adopt")
         self._store = store
         self._source = store.written()
         self._clock = clock
+        self._now_ms = now_ms
         self.patience = Patience("adopter", log)
         self._items: list[_Item] = []
         self._asked: dict[str, _Item] = {}
@@ -159,10 +178,10 @@ class Adopter:
     async def _advanced(self, item: _Item) -> bool:
         """Bring an entry to its end, if it is complete; return whether it is over."""
         try:
+            if not item.reason and not await self._is_complete(item):
+                item.due_s = self._clock() + LOOK_S
+                return False
             if not item.reason:
-                if not await self._is_complete(item):
-                    item.due_s = self._clock() + LOOK_S
-                    return False
                 await self._adopt(item)
             if item.reason:
                 await self._set_aside(item)
@@ -175,13 +194,26 @@ class Adopter:
         return True
 
     async def _is_complete(self, item: _Item) -> bool:
-        """Tell whether a command's client has written all that it will."""
-        if isinstance(item.found, Asked) or self._clock() - item.since_s >= SESSION_S:
+        """Tell whether a command's client has written all that it will; or why not to adopt it."""
+        if not isinstance(item.found, Queued):
             return True
-        document = item.found.document if item.found else None
-        return document is not None and await self._store.is_registered(
-            document.session_id, document.message_id
-        )
+        status = await self._status(item.found)
+        if status is None and item.entry.written_ms < self._now_ms() - SESSION_TTL_MS:
+            item.reason = "it is too old to tell whether it was delivered"
+            return True
+        if status not in (None, *NOT_TAKEN):
+            item.reason = f"it was delivered before: its execution is {status}"
+        return status is not None or self._clock() - item.since_s >= SESSION_S
+
+    async def _status(self, queued: Queued) -> str | None:
+        """Return how a command's execution stands in its session; None if it is not there."""
+        document = queued.document
+        try:
+            return await self._store.registered_status(document.session_id, document.execution_id)
+        except ServerUnreachable:
+            raise
+        except ServerError:  # whatever stands there, it is no registry
+            return None
 
     async def _adopt(self, item: _Item) -> None:
         """Adopt an entry, or find out why it cannot be."""
@@ -217,9 +249,9 @@ class Adopter:
 
     async def _set_aside(self, item: _Item) -> None:
         """Set an entry aside, and tell whoever may wait for it."""
-        await self._store.set_aside(item.entry, item.reason)
+        moved = await self._store.set_aside(item.entry, item.reason)
         execution_id = documents.execution_id_of(item.entry)
-        if execution_id:
+        if moved and execution_id:
             status = WakeupDecisionStatus.FAILED
             # Whatever else stands at that key, nobody waits there.
             with suppress(ServerError):

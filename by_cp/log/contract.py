@@ -312,12 +312,12 @@ class SharedStore(Store, Protocol):
         """Return a new reader, which begins with what is there already."""
         ...
 
-    async def set_aside(self, entry: Written, reason: str) -> None:
-        """Move an entry that cannot be read into quarantine, if it is still there."""
+    async def set_aside(self, entry: Written, reason: str) -> bool:
+        """Move an entry that cannot be read into quarantine; False if it was gone."""
         ...
 
-    async def is_registered(self, session_id: str, message_id: str) -> bool:
-        """Return whether a message's sender has written its execution into the session."""
+    async def registered_status(self, session_id: str, execution_id: str) -> str | None:
+        """Return how an execution stands in its session's registry; None if it is not there."""
         ...
 
     async def show(self, decision: WakeupDecision) -> None:

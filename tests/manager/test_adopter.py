@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -55,10 +56,11 @@ class Client:
         text = document if isinstance(document, str) else json.dumps(document)
         await self._redis.xadd(stream, {"data": text})
 
-    async def registers(self, message_id: str = "msg-1") -> None:
-        """Write the execution into the session, as the last thing that a client does."""
+    async def registers(self, *execution_ids: str, status: str = "QUEUED") -> None:
+        """Write executions into the session, as the last thing that a client does."""
         key = RedisKeys.session_registry("s")
-        await self._redis.hset(key, f"msg_map:{message_id}", "exec-1")
+        for execution_id in execution_ids or ("exec-1",):
+            await self._redis.hset(key, f"exec:{execution_id}", json.dumps({"status": status}))
 
     async def heard(self, execution_id: str = "exec-1") -> list[tuple[str, str]]:
         """What was said where it waits, as (status, reason)."""
@@ -162,6 +164,57 @@ async def test_a_client_may_have_no_registry(
     assert await events(store, "exec-1") == ["Requested", "Held"]
 
 
+@pytest.mark.parametrize("status", ["RUNNING", "COMPLETED", "WAITING_USER"])
+async def test_what_was_delivered_before_is_not_delivered_again(
+    adopter: Adopter, client: Client, store: RedisStore, redis: Redis, status: str
+) -> None:
+    """by-framework's gate leaves it in the stream; its session tells that a worker has taken it."""
+    await client.queues()
+    await client.registers(status=status)
+    assert await adopter.run_once() == 0
+    assert await client.set_aside() == [f"it was delivered before: its execution is {status}"]
+    assert await store.read() == []
+    assert await redis.xlen(PENDING) == 0
+
+
+@pytest.mark.parametrize("text", ["QUEUED", "{}", "[]"])
+async def test_a_session_may_say_anything(
+    adopter: Adopter, client: Client, redis: Redis, text: str
+) -> None:
+    """What cannot be understood says at least that its client has written all."""
+    await redis.hset(RedisKeys.session_registry("s"), "exec:exec-1", text)
+    await client.queues()
+    assert await adopter.run_once() == 1
+
+
+async def test_a_session_may_be_something_else(
+    adopter: Adopter, client: Client, redis: Redis, clock: Seconds
+) -> None:
+    """Then it is as if it were not there."""
+    await redis.set(RedisKeys.session_registry("s"), "mine")
+    await client.queues()
+    assert await adopter.run_once() == 0
+    clock.advance(int(SESSION_S * 1000))
+    assert await adopter.run_once() == 1
+
+
+async def test_what_is_older_than_sessions_are_kept_is_set_aside(
+    client: Client, store: RedisStore, redis: Redis, clock: Seconds
+) -> None:
+    """Nobody can tell whether it was delivered; whoever knows may put it back."""
+    week_ms = 7 * 24 * 3600 * 1000
+    await client.queues()
+    adopter = Adopter(store, clock=clock, now_ms=lambda: time.time_ns() // 10**6 + 2 * week_ms)
+    assert await adopter.run_once() == 0
+    [aside] = await store.quarantined()
+    assert aside.reason == "it is too old to tell whether it was delivered"
+    await store.reinject(aside)
+    again = Adopter(store, clock=clock)
+    assert await again.run_once() == 0
+    clock.advance(int(SESSION_S * 1000))
+    assert await again.run_once() == 1
+
+
 async def test_a_request_waits_for_its_command(
     adopter: Adopter, client: Client, store: RedisStore, redis: Redis
 ) -> None:
@@ -211,7 +264,7 @@ async def test_many_adopters_adopt_once(
     client: Client, store: RedisStore, url: str, clock: Seconds
 ) -> None:
     """Each reads everything; the log takes it once, whoever is first."""
-    await client.registers()
+    await client.registers(*(f"queue-{number}" for number in range(50)))
     async with Redis.from_url(url) as other:
         adopters = [Adopter(s, clock=clock) for s in (store, RedisStore(other))]
         for number in range(50):
@@ -264,7 +317,7 @@ async def test_poison_is_set_aside_and_stops_nothing(
     poison: dict[str, Any] | str,
 ) -> None:
     """With the reason. by-framework's controller crashes on it, again and again."""
-    await client.registers()
+    await client.registers("exec-1", "exec-3")
     await client.writes(stream, poison)
     await client.asks(execution_id="exec-2")
     await client.queues(execution_id="exec-3")
@@ -329,7 +382,6 @@ async def test_an_id_that_is_met_again_names_another_execution(
     """Its command is held all the same: it was promised. It has 32 random bits only."""
     await client.registers()
     await client.queues()
-    await client.registers("msg-2")
     await client.queues(message_id="msg-2")
     assert await adopter.run_once() == 2
     first, second = sorted((await store.views()).executions)
@@ -368,7 +420,7 @@ async def test_urgent_commands_are_adopted_first(
     adopter: Adopter, client: Client, store: RedisStore
 ) -> None:
     """Of those that wait together for a worker that is online by now."""
-    await client.registers()
+    await client.registers(*(f"exec-{number}" for number in range(4)))
     for number, priority in enumerate((1, 9, 5, 9)):
         payload = COMMAND | {"body": {"content": number}}
         await client.queues(

@@ -74,7 +74,7 @@ def _dead_letter(entry_id: str, document: _Document) -> DeadLetter:
     )
 
 
-async def set_aside(caller: Caller, entry: StreamEntry, reason: str) -> None:
+async def set_aside(caller: Caller, entry: StreamEntry, reason: str) -> bool:
     """Move an entry into quarantine, if it is still in its stream; all else there goes on."""
     fields = {**entry.fields, _FROM: entry.stream.encode(), _REASON: reason.encode()}
     call_id = new_call_id()
@@ -83,8 +83,10 @@ async def set_aside(caller: Caller, entry: StreamEntry, reason: str) -> None:
     reply = await caller.call(
         keys, ("set_aside", "", call_id, 0, entry.entry_id, QUARANTINE_LENGTH_MAX, *values)
     )
-    if decode_recorded(reply).position:
+    moved = bool(decode_recorded(reply).position)
+    if moved:
         log.warning("set_aside", stream=entry.stream, entry_id=entry.entry_id, reason=reason)
+    return moved
 
 
 async def quarantine(caller: Caller, entry: StreamEntry, group: str, reason: str) -> None:

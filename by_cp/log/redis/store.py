@@ -36,6 +36,7 @@ from by_cp.log.redis.calls import Caller, server_errors
 from by_cp.log.redis.inbox import Inbox
 from by_cp.log.redis.written import STREAMS, WrittenReader
 from by_cp.names import check_name
+from by_cp.registration import status_of
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.position import BEGINNING, Position
 from by_cp.vocabulary import SESSION_TTL_MS
@@ -361,15 +362,16 @@ class RedisStore:
         """Return a reader of what foreign clients write."""
         return WrittenReader(self._client)
 
-    async def set_aside(self, entry: Written, reason: str) -> None:
+    async def set_aside(self, entry: Written, reason: str) -> bool:
         """Move an entry into quarantine."""
         found = streams.StreamEntry(STREAMS[entry.stream], entry.entry_id, {b"data": entry.data})
-        await graves.set_aside(self._caller, found, reason)
+        return await graves.set_aside(self._caller, found, reason)
 
-    async def is_registered(self, session_id: str, message_id: str) -> bool:
-        """Return whether a session knows a message."""
+    async def registered_status(self, session_id: str, execution_id: str) -> str | None:
+        """Return how an execution stands in its session's registry."""
         key = RedisKeys.session_registry(session_id)
-        return bool(await self._caller.command("HEXISTS", key, f"msg_map:{message_id}"))
+        text = await self._caller.command("HGET", key, f"exec:{execution_id}")
+        return None if text is None else status_of(text)
 
     async def show(self, decision: WakeupDecision) -> None:
         """Put a decision into the result stream of its execution."""

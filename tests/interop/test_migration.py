@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import by_framework
+import pytest
 from by_framework.core.availability import WakeupDecision, WakeupDecisionStatus, WakeupRequest
 from by_framework.core.delivery_gate import DeliveryGate
 from by_framework.core.registry import WorkerRegistry
@@ -20,6 +23,7 @@ from tests.interop.test_observed import there
 from tests.interop.test_policies import PENDING, commands
 from tests.interop.ways import ACCEPTED, by_client
 from tests.manager.running import running
+from tests.test_docs import example
 from tests.waiting import until
 
 
@@ -116,3 +120,28 @@ async def test_what_is_held_can_be_taken_back(redis: Redis, theirs: Redis) -> No
         execution_id = interop.last_execution_id()
     await RedisStore(redis).execute(GiveUp(execution_id=execution_id, reason="rolled back"))
     assert await there(redis, PENDING, 0)
+
+
+async def test_the_pages_manager_serves_a_stock_client(
+    redis: Redis, theirs: Redis, url: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program of the migration page, with a provider that was written for by-framework."""
+    deployment = ModuleType("my_deployment")
+    deployment.MyWakeupProvider = lambda: StartingStock(start)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_deployment", deployment)
+    source = example("migration.md", "manager").replace("redis://localhost:6379", url)
+    names: dict[str, Any] = {}
+    exec(source.replace("asyncio.run(main())", ""), names)  # noqa: S102 - it is our own
+    async with running(names["main"]()):
+        assert await by_client(stock(theirs))("echo", route_policy="WAKE_AND_WAIT") == ACCEPTED
+    assert len(await commands(redis, "echo")) == 1
+
+
+async def test_the_pages_line_switches(redis: Redis, theirs: Redis) -> None:
+    """And `uninstall` takes it back."""
+    try:
+        exec(example("migration.md", "switch"), {})  # noqa: S102 - it is our own
+        await stock(theirs).send_message("echo", "s", "hello")
+    finally:
+        interop.uninstall()
+    assert len(await RedisStore(redis).read()) == 2

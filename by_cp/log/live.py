@@ -70,6 +70,10 @@ class Head(NamedTuple):
     reason: str = ""
     lease: str = ""
     """Until when, in ms, it counts as in flight; "0" until it is settled, "" not at all."""
+    receipt: bytes = b""
+    """What the call that requested it was answered."""
+    outcome: bytes = b""
+    """What whoever waits for it was told."""
 
 
 class LiveRows(Protocol):
@@ -105,8 +109,8 @@ class LiveRows(Protocol):
         """Return the log's last position, whether each is still there, and its head's position."""
         ...
 
-    def install(self, head: Head) -> bool:
-        """Put a head back, with all that belongs to it; False if it changed meanwhile."""
+    def install(self, heads: Sequence[Head]) -> list[bool]:
+        """Put heads back, with all that belongs to them; False for those that changed meanwhile."""
         ...
 
     def install_row(self, view: str, key: str, compared: Hash, fields: Hash) -> bool:

@@ -54,8 +54,9 @@ def working(url: str | None, archive: Path | None, *, shown: bool) -> Iterator[W
 
 def tell(differences: Iterable[Difference], word: str) -> None:
     """Say on stderr what differs, a line for each field."""
+    was = "is" if word == "differs" else "was"
     lines = [
-        f"{word}: {one.view} {one.key!r}: {name} is {found!r}, must be {expected!r}"
+        f"{word}: {one.view} {one.key!r}: {name} {was} {found!r}, must be {expected!r}"
         for one in differences
         for name, (expected, found) in one.fields.items()
     ]

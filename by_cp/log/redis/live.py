@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -152,50 +152,34 @@ class RedisLive:
 
     # --- putting back -----------------------------------------------------------------------------
 
-    def install(self, head: Head) -> bool:
-        """Put a head back, with all that belongs to it."""
-        member = Member(head.execution_id, head.call.user_code, head.call.region)
-        fields: dict[str, str | bytes] = dict(head.fields)
-        if fields:
-            fields["b"] = _PACK.encode(head.call)
-        keep = str(head.keep_until_ms) if head.keep_until_ms else ""
-        return self._changed(
-            "install",
-            keys_of_installed(head.call.agent_type, member),
-            *(head.execution_id, head.compared, keep, head.command, head.reason, head.lease),
-            *(part for pair in fields.items() if pair[1] for part in pair),
-        )
+    def install(self, heads: Sequence[Head]) -> list[bool]:
+        """Put heads back, with all that belongs to them."""
+        pipeline = self._client.pipeline(transaction=False)
+        for head in heads:
+            pipeline.execute_command(*_called("install", *_installing(head)))
+        with _errors():
+            replies = pipeline.execute()
+        return [_changed(reply) for reply in replies]
 
     def install_row(self, view: str, key: str, compared: Hash, fields: Hash) -> bool:
         """Put a row back, or with no fields take it away."""
-        return self._changed(
-            "install_row",
-            [RedisKeys.log(), _PREFIX[view] + key],
-            str(len(compared)),
-            *(part for pair in compared.items() for part in pair),
-            *(part for pair in fields.items() for part in pair),
-        )
+        keys = [RedisKeys.log(), _PREFIX[view] + key]
+        arguments = (*_flat(compared), *_flat(fields))
+        return _changed(self._call("install_row", keys, str(len(compared)), *arguments))
 
     def install_depth(self, agent_type: str, change: int) -> None:
         """Correct how many are held for an agent type."""
         keys = [RedisKeys.log(), RedisKeys.pending_depth()]
-        self._changed("install_depth", keys, agent_type, str(change))
+        self._call("install_depth", keys, agent_type, str(change))
 
     def discard(self, stray: Stray, compared: Position) -> bool:
         """Take an entry out of an index."""
         keys = [RedisKeys.log(), stray.key, RedisKeys.head(stray.execution_id)]
-        return self._changed("discard", keys, stray.execution_id, compared, stray.entry)
-
-    def _changed(self, command: str, keys: list[str], *arguments: str | bytes) -> bool:
-        reply = msgspec.msgpack.decode(self._call(command, keys, *arguments))
-        return bool(reply[_CHANGED])
+        return _changed(self._call("discard", keys, stray.execution_id, compared, stray.entry))
 
     def _call(self, command: str, keys: list[str], *arguments: str | bytes) -> Any:
         def call() -> Any:
-            return self._client.execute_command(
-                *("FCALL", library.function_name(), len(keys), *keys),
-                *(command, "", "", 0, *arguments),
-            )
+            return self._client.execute_command(*_called(command, keys, *arguments))
 
         with _errors():
             try:
@@ -209,6 +193,33 @@ class RedisLive:
                 if "already exists" not in str(error):
                     raise
             return call()
+
+
+def _called(command: str, keys: list[str], *arguments: str | bytes) -> tuple[Any, ...]:
+    call = ("FCALL", library.function_name(), len(keys), *keys)
+    return (*call, command, "", "", 0, *arguments)
+
+
+def _installing(head: Head) -> tuple[Any, ...]:
+    member = Member(head.execution_id, head.call.user_code, head.call.region)
+    fields: dict[str, str | bytes] = {}
+    if head.fields:
+        fields = {**head.fields, "x": head.receipt, "w": head.outcome}
+        fields["b"] = _PACK.encode(head.call)
+    keep = str(head.keep_until_ms) if head.keep_until_ms else ""
+    return (
+        keys_of_installed(head.call.agent_type, member),
+        *(head.execution_id, head.compared, keep, head.command, head.reason, head.lease),
+        *_flat({name: value for name, value in fields.items() if value}),
+    )
+
+
+def _flat(fields: Mapping[str, str | bytes]) -> list[str | bytes]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _changed(reply: bytes) -> bool:
+    return bool(msgspec.msgpack.decode(reply)[_CHANGED])
 
 
 def _sort_in(names: Names, key: str) -> None:

@@ -16,14 +16,16 @@ _NUMBERS = ("deadline_ms", "expires_at_ms", "not_before_ms", "rank", "name_at", 
 _DOCUMENT = ("offset", "entry", "document", "grave")
 
 
-def compare(views: Views, row: ExecutionRow | None, found: Hash) -> dict[str, tuple[str, str]]:
+def compare(
+    views: Views, row: ExecutionRow | None, found: Hash, *, expired_too: bool = False
+) -> dict[str, tuple[str, str]]:
     """Return the fields that differ: what is expected, what was found.
 
     A head that is not there is no fault when its execution is settled: it has expired.
     """
     if row is None:
         return {"state": ("", found["state"] or "?")} if _is_there(found) else {}
-    if not _is_there(found) and not law.is_open(row):
+    if not expired_too and not _is_there(found) and not law.is_open(row):
         return {}
     expected, seen = law.execution(views, row), _plain(found)
     if seen.get("delayed", "") == expected.get("not_before_ms", "") and not seen.get("index"):

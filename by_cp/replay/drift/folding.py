@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable
 
 from by_cp.log.rawlog import Page, Pages, RawLog, decoded
 from by_cp.projections.views import Views, fold, initial
+from by_cp.statemachine.events import Event
 from by_cp.statemachine.position import BEGINNING, Position, split
 
 Progress = Callable[[int], None]
@@ -36,6 +37,8 @@ class Folding:
         self.views = initial() if views is None else views
         self.position = position
         self.events = 0
+        self.histories: dict[str, list[tuple[Position, Event]]] = {}
+        """Executions whose events are wanted, and those that were folded since they are."""
         self._log = log
         self._server = server
         self._keep = keep
@@ -72,7 +75,16 @@ class Folding:
     def _fold(self, pages: Iterable[Page], progress: Progress | None = None) -> None:
         for page in decoded(pages):
             fold(page, self.views, keep=self._keep)
+            self._remember(page)
             self.position = page[-1][0]
             self.events += len(page)
             if progress is not None:
                 progress(len(page))
+
+    def _remember(self, page: list[tuple[Position, Event]]) -> None:
+        if not self.histories:
+            return
+        for position, event in page:
+            history = self.histories.get(getattr(event, "execution_id", ""))
+            if history is not None:
+                history.append((position, event))

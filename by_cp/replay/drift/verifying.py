@@ -22,7 +22,7 @@ HEADS = 400
 ROWS = 100
 STRAYS = 100
 
-_NO_CALL = Call("", "", "", "", 0, 0, "", "", "", "")
+NO_CALL = Call("", "", "", "", 0, 0, "", "", "", "")
 T = TypeVar("T")
 
 
@@ -103,13 +103,24 @@ def _executions(
                 closer.append(execution_id)
         told(len(batch))
         while len(closer) >= HEADS // 4:
-            yield from _closely(folding, live, closer[: HEADS // 4])
+            yield from closely(folding, live, closer[: HEADS // 4])
             del closer[: HEADS // 4]
     if closer:
-        yield from _closely(folding, live, closer)
+        yield from closely(folding, live, closer)
 
 
-def _closely(folding: Folding, live: LiveRows, ids: Sequence[str]) -> Iterator[Difference]:
+def closely(
+    folding: Folding, live: LiveRows, ids: Sequence[str], *, expired_too: bool = False
+) -> Iterator[Difference]:
+    """Compare executions with all that belongs to them.
+
+    Args:
+        folding: the log, which is folded on.
+        live: the server's rows.
+        ids: of the executions.
+        expired_too: let a settled execution that has no head be a difference.
+
+    """
     views = folding.views
     while True:
         asked = [_asked(views, execution_id) for execution_id in ids]
@@ -119,7 +130,8 @@ def _closely(folding: Folding, live: LiveRows, ids: Sequence[str]) -> Iterator[D
         if asked == [_asked(views, execution_id) for execution_id in ids]:
             break
     for execution_id, one in zip(ids, found, strict=True):
-        fields = compare(views, views.executions.get(execution_id), one)
+        row = views.executions.get(execution_id)
+        fields = compare(views, row, one, expired_too=expired_too)
         if fields:
             compared = {"p": one["position"]}
             yield Difference("executions", execution_id, fields, compared)
@@ -127,7 +139,7 @@ def _closely(folding: Folding, live: LiveRows, ids: Sequence[str]) -> Iterator[D
 
 def _asked(views: Views, execution_id: str) -> Expected:
     row: ExecutionRow | None = views.executions.get(execution_id)
-    return law.asked(views, row) if row is not None else Expected(execution_id, _NO_CALL)
+    return law.asked(views, row) if row is not None else Expected(execution_id, NO_CALL)
 
 
 def _rows(

@@ -1,0 +1,60 @@
+"""`by-cp views rebuild`: put right what is not as the log says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from by_cp.cli.log.printing import show, show_json
+from by_cp.cli.running import Url
+from by_cp.cli.views.work import Archive, tell, working
+from by_cp.replay.drift.checking import Start, prepare
+from by_cp.replay.drift.rebuilding import rebuild as rebuild_views
+
+
+def rebuild(
+    *,
+    archive: Archive = None,
+    retention: timedelta = timedelta(days=7),
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    url: Url = None,
+) -> int:
+    """Put right the live rows that are not as the log says, and no others, while the system works.
+
+    Of a server that has nothing but the log, that is all of them. Each row is put back in one call
+    of the server, and only if it is still as it was when it was compared. Each field that was put
+    right is a line on stderr. Interrupted, it has done part of it; the next run does the rest.
+
+    Exit codes: 0 all rows are as the log says now; 1 some are not, or an error; 2 wrong usage;
+    130 interrupted.
+
+    Args:
+        archive: Directory of the archive that has what was trimmed from the server.
+        retention: How long heads of settled executions are kept; those that should still be there
+            are put back, too.
+        as_json: Print one JSON object, with all that was put right.
+        url: The server.
+
+    """
+    with working(url, archive, shown=not as_json) as work:
+        folding, names = prepare(work.log, work.server, work.live, Start(), work.watch, lean=False)
+        retention_ms = int(retention.total_seconds() * 1000)
+        done = rebuild_views(
+            folding, names, work.live, work.log, retention_ms=retention_ms, watch=work.watch
+        )
+    if as_json:
+        show_json({"ok": not done.left} | msgspec.to_builtins(done))
+    else:
+        show(
+            [
+                ("rebuilt", f"{len(done.changed):,} rows"),
+                ("log", f"{done.events:,} events, up to {done.position}"),
+            ]
+        )
+        tell(done.changed, "put right")
+        if done.left:
+            show([("left", f"{done.left:,} rows change too fast; run it again")])
+    return 1 if done.left else 0

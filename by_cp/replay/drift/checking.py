@@ -74,7 +74,7 @@ def differences(
         folding,
         live,
         known=names.executions,
-        rows=names.rows,
+        others=names.rows,
         indexes=names.indexes,
         progress=watch.compared,
     )

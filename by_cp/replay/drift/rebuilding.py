@@ -18,12 +18,14 @@ from by_cp.replay.drift import expected as law
 from by_cp.replay.drift.checking import Watch, differences
 from by_cp.replay.drift.folding import Folding
 from by_cp.replay.drift.restoring import head_of
-from by_cp.replay.drift.verifying import NO_CALL, Difference, closely
+from by_cp.replay.drift.verifying import NO_CALL, Difference, closely, rows
 from by_cp.statemachine.events import Event
 from by_cp.statemachine.position import Position, time_ms
 
 ROUNDS_MAX = 20
 """Rows that change as fast as they are compared are left as they are after so many rounds."""
+TRIES_MAX = 100
+"""So often at once a row is put back that has moved on each time; then in the next round again."""
 BATCH = 50
 """Heads that are put back in one round trip."""
 EXPIRING_MS = 60_000
@@ -98,8 +100,15 @@ def _put_back(folding: Folding, live: LiveRows, one: Difference) -> bool:
         expected, found = one.fields["held"]
         live.install_depth(one.key, int(expected) - int(found))
         return True
-    fields = law.row_of(folding.views, one.view, one.key)
-    return live.install_row(one.view, one.key, one.compared, fields)
+    again: Difference | None = one
+    for _ in range(TRIES_MAX):  # a row that is used much has soon moved on
+        if again is None:
+            return False
+        fields = law.row_of(folding.views, one.view, one.key)
+        if live.install_row(one.view, one.key, again.compared, fields):
+            return True
+        again = next(rows(folding, live, [(one.view, one.key)]), None)
+    return False
 
 
 def _lost(folding: Folding, names: Names, since_ms: int) -> list[str]:

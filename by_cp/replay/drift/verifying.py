@@ -56,7 +56,7 @@ def verify(
     live: LiveRows,
     *,
     known: Iterable[str],
-    rows: Iterable[tuple[str, str]],
+    others: Iterable[tuple[str, str]],
     indexes: Iterable[str],
     progress: Progress | None = None,
 ) -> Iterator[Difference]:
@@ -69,7 +69,7 @@ def verify(
         folding: the log, folded to the end.
         live: the server's rows.
         known: executions that have heads there.
-        rows: the other rows that are there.
+        others: the other rows that are there.
         indexes: sorted sets that are there.
         progress: is told how many rows were compared.
 
@@ -80,7 +80,7 @@ def verify(
     """
     told: Progress = progress or (lambda _: None)
     views = folding.views
-    wanted = set(rows) | law.keys(views)
+    wanted = set(others) | law.keys(views)
     alive = {name for name, row in views.executions.items() if law.is_open(row)}
     yield from _executions(folding, live, sorted(alive.union(known)), told)
     yield from _rows(folding, live, sorted(wanted), told)
@@ -145,19 +145,26 @@ def _asked(views: Views, execution_id: str) -> Expected:
 def _rows(
     folding: Folding, live: LiveRows, asked: Sequence[tuple[str, str]], told: Progress
 ) -> Iterator[Difference]:
-    for batch in _batches(asked, ROWS) if asked else [()]:
-        position, found, _ = live.rows(batch)
-        folding.advance(position)
-        for (view, key), one in zip(batch, found, strict=True):
-            expected = law.row_of(folding.views, view, key)
-            seen = {} if view == "wakes" and "z" in one else one
-            if fields := law.differing(view, expected, seen):
-                compared = {name: one.get(name, "") for name in POSITIONS[view]}
-                yield Difference(view, key, fields, compared)
+    for batch in _batches(asked, ROWS):
+        yield from rows(folding, live, batch)
         told(len(batch))
     position, _, depth = live.rows(())
     folding.advance(position)
     yield from _depth(folding.views, depth)
+
+
+def rows(
+    folding: Folding, live: LiveRows, asked: Sequence[tuple[str, str]]
+) -> Iterator[Difference]:
+    """Compare rows of anything but executions, each named by its view and its key."""
+    position, found, _ = live.rows(asked)
+    folding.advance(position)
+    for (view, key), one in zip(asked, found, strict=True):
+        expected = law.row_of(folding.views, view, key)
+        seen = {} if view == "wakes" and "z" in one else one
+        if fields := law.differing(view, expected, seen):
+            compared = {name: one.get(name, "") for name in POSITIONS[view]}
+            yield Difference(view, key, fields, compared)
 
 
 def _depth(views: Views, found: Hash) -> Iterator[Difference]:

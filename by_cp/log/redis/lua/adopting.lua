@@ -40,7 +40,7 @@ end
 function commands.adopt(c, a, keys)
   local execution_id, body, before, name, after, digest = unpack(a)
   local x = log.load(c, execution_id, keys)
-  if x.s ~= "" and x.g ~= "" and x.g ~= digest then
+  if x.s ~= "" and x.g ~= "?" and x.g ~= digest then
     return answers.refused("CONFLICT", execution_id)
   end
   if x.s == "" then

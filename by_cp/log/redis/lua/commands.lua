@@ -54,7 +54,7 @@ local function register(x, registration, agent_type, stream)
 end
 
 local function repeated(x, inbox, digest)
-  if x.g ~= "" and x.g ~= digest then -- "": the head was rebuilt, and no event has the digest
+  if x.g ~= "?" and x.g ~= digest then -- "?": the head was rebuilt, and no event has the digest
     return answers.refused("CONFLICT", x.id)
   end
   if inbox ~= "" and inbox ~= x.i and ending.is_held(x) then -- repeated by another process

@@ -99,7 +99,7 @@ function commands.install(c, a, keys)
     x[a[i]] = a[i + 1]
   end
   -- What no event says: who waits where, and how its request is known again.
-  x.i, x.g = had.i, had.g
+  x.i, x.g = had.i, had.s ~= "" and had.g or "?"
   x.x, x.w = had.x ~= "" and had.x or x.x, had.w ~= "" and had.w or x.w
   x.state, x.version = x.s, tonumber(x.v)
   if x.h ~= "" then

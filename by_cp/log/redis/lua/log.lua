@@ -25,7 +25,7 @@ local HEAD = {
   "i", -- inbox of the process that waits
   "x", -- the receipt that was answered
   "w", -- the outcome that was told
-  "g", -- digest of the request
+  "g", -- digest of the request; "?" when the head was rebuilt, for no event has it
 }
 
 local ABSENT = {}

@@ -184,6 +184,22 @@ async def test_a_stop_waits_only_so_long(store: Store) -> None:
     assert await store.online("a") == ()
 
 
+async def test_what_a_stop_gave_up_is_handled_by_another(redis: Redis) -> None:
+    """A worker that ended in order, but not with all that it had, leaves that to the others."""
+    store = RedisStore(redis)
+    began, handled = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Mapping[str, Any]) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    await ask(store, "a", SEND)
+    async with running(Worker(store, "a", hang, drain_s=0.05).run()):
+        await until(began.is_set)
+    async with running(Worker(store, "a", lambda _: handled.set()).run()):
+        await until(handled.is_set)
+
+
 async def test_what_is_no_command_is_set_aside(redis: Redis) -> None:
     """Entries that are no JSON object stop nothing, and do not come back."""
     store = RedisStore(redis)

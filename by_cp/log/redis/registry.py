@@ -10,6 +10,7 @@ import msgspec
 from by_cp.errors import ServerError
 from by_cp.keys import RedisKeys
 from by_cp.log.pacing import room
+from by_cp.log.redis import takeover
 from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.streams import named_groups, unfinished
 
@@ -42,17 +43,25 @@ async def announce(
     )
 
 
-async def retire(caller: Caller, worker_id: str) -> None:
-    """Remove a worker's lease and registrations."""
+async def retire(caller: Caller, worker_id: str, group: str) -> None:
+    """Remove a worker's lease and registrations.
+
+    Of an agent type whose commands it took and did not finish it stays a registered worker, a dead
+    one: so the others see that they are to take them over.
+    """
     declared = RedisKeys.worker_declared_agent_types(worker_id)
-    agent_types = [name.decode() for name in await caller.command("SMEMBERS", declared)]
+    declared_types = [name.decode() for name in await caller.command("SMEMBERS", declared)]
+    holders = await asyncio.gather(
+        *(takeover.holders(caller, RedisKeys.ctrl_stream(name), group) for name in declared_types)
+    )
+    agent_types = [
+        name
+        for name, holding in zip(declared_types, holders, strict=True)
+        if worker_id not in holding
+    ]
     registrations = [
-        command
-        for agent_type in agent_types
-        for command in (
-            ("SREM", RedisKeys.agent_type_members(agent_type), worker_id),
-            ("ZREM", RedisKeys.online(agent_type), worker_id),
-        )
+        *(("SREM", RedisKeys.agent_type_members(name), worker_id) for name in agent_types),
+        *(("ZREM", RedisKeys.online(name), worker_id) for name in declared_types),
     ]
     await asyncio.gather(
         caller.command("DEL", RedisKeys.worker_online_lease(worker_id)),

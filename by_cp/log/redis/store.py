@@ -203,7 +203,7 @@ class RedisStore:
 
     async def retire(self, worker_id: str) -> None:
         """Say that a worker is gone."""
-        await registry.retire(self._caller, worker_id)
+        await registry.retire(self._caller, worker_id, WORKERS)
 
     async def online(self, agent_type: str) -> tuple[str, ...]:
         """Return the workers that are online."""

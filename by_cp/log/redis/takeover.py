@@ -16,7 +16,7 @@ from by_cp.log.redis.calls import Caller
 from by_cp.log.redis.streams import StreamEntry, unfinished
 
 
-async def holders(caller: Caller, stream: str, group: str, but: str) -> list[str]:
+async def holders(caller: Caller, stream: str, group: str, but: str = "") -> list[str]:
     """Return the consumers of a group, but one, that hold unfinished entries."""
     try:
         reply = await caller.command("XPENDING", stream, group)

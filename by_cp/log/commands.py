@@ -167,10 +167,20 @@ class Sweep(Command[Tally], frozen=True, kw_only=True):
     by: str = ""
 
 
+class Buried(Struct, frozen=True):
+    """What the listing of the dead letters says of one that holds a command."""
+
+    agent_type: str
+    user_code: str
+    region: str
+
+
 class Redrive(Command[Receipt], frozen=True, kw_only=True):
     """Give a dead letter another life: deliver it, or hold it again."""
 
     execution_id: str
+    buried: Buried | None = None
+    """From the listing, if one has it: it saves a read."""
     by: str = ""
 
 

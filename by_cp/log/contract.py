@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
+from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event
 from by_cp.statemachine.position import BEGINNING, Position, time_ms
@@ -95,6 +96,16 @@ class Quarantined(NamedTuple):
     """What it said; what is no text is shown as well as it can be."""
 
 
+class Census(NamedTuple):
+    """How much there is of everything."""
+
+    log_entries: int
+    held: dict[str, int]
+    """Agent type -> how many commands are held for it."""
+    dead_letters: int
+    quarantined: int
+
+
 class Due(NamedTuple):
     """One execution whose deadline has passed."""
 
@@ -160,6 +171,50 @@ class Store(Protocol):
 
     async def views(self) -> Views:
         """Return the live views, as they are now: a copy, which later events do not change."""
+        ...
+
+    async def census(self) -> Census:
+        """Count what there is: in constant time, but for the agent types."""
+        ...
+
+    async def managers(self) -> list[str]:
+        """Return the managers that live."""
+        ...
+
+    async def workers(self) -> dict[str, tuple[str, ...]]:
+        """Return the workers that are online, by agent type; () where all that came are gone."""
+        ...
+
+    async def settings(self, agent_type: str | None = None) -> Views:
+        """Return circuits, their policies, agents and fallbacks; the other views are empty.
+
+        With an agent type only its own rows are read, and the policy of all.
+        """
+        ...
+
+    async def quota(self, user_code: str) -> QuotaRow | None:
+        """Return one tenant's quota; None if nothing is known of the tenant."""
+        ...
+
+    async def quotas(self) -> list[QuotaRow]:
+        """Return every tenant's quota."""
+        ...
+
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        """Return an execution's head; None if there is none, or none any more."""
+        ...
+
+    async def pending(
+        self, agent_type: str, count: int, *, user_code: str | None = None, payload: bool = False
+    ) -> list[PendingRow]:
+        """Return what is held for an agent type, next first, and last what is delayed.
+
+        Without `payload` the rows' commands are "": they may be large.
+        """
+        ...
+
+    async def read_back(self, before: Position = "", count: int = 1000) -> list[Entry]:
+        """Return up to `count` entries before a position, by default the last; latest first."""
         ...
 
     async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+
+from msgspec import structs
 
 from by_cp.errors import UnknownExecution
 from by_cp.keys import RedisKeys
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
-from by_cp.log.contract import DeadLetter, Delivery, Due, Entry, Quarantined, Told, WakeSignal
+from by_cp.log.contract import (
+    Census,
+    DeadLetter,
+    Delivery,
+    Due,
+    Entry,
+    Quarantined,
+    Told,
+    WakeSignal,
+)
 from by_cp.log.memory import world
 from by_cp.log.memory.log import MemoryLog, system_clock
 from by_cp.log.pacing import room
 from by_cp.projections import pending, wakes
-from by_cp.projections.rows import PendingRow
+from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import BEGINNING, Position, split
@@ -86,6 +98,70 @@ class MemoryStore:
     async def views(self) -> Views:
         """Return the views as they are now; what happens later does not change them."""
         return copy.deepcopy(self.log.views)
+
+    async def census(self) -> Census:
+        """Count what there is."""
+        held = Counter(row.agent_type for row in self.log.views.pending.values())
+        return Census(
+            len(self.log.entries), dict(sorted(held.items())), len(self.log.views.dead_letters), 0
+        )
+
+    async def managers(self) -> list[str]:
+        """Return the managers that live."""
+        now_ms = self.log.world.clock()
+        return sorted(name for name, until_ms in self._beats.items() if until_ms > now_ms)
+
+    async def workers(self) -> dict[str, tuple[str, ...]]:
+        """Return the workers that are online."""
+        members = self.log.world.members
+        return {name: self.log.world.online(name) for name in sorted(members) if members[name]}
+
+    async def settings(self, agent_type: str | None = None) -> Views:
+        """Return circuits, policies, agents and fallbacks."""
+        views = self.log.views
+        found = {
+            table: {
+                name: row
+                for name, row in getattr(views, table).items()
+                if agent_type is None or name in ("", agent_type)
+            }
+            for table in ("circuits", "circuit_policies", "agents", "fallbacks")
+        }
+        return copy.deepcopy(Views(**found))
+
+    async def quota(self, user_code: str) -> QuotaRow | None:
+        """Return one tenant's quota."""
+        return copy.deepcopy(self.log.views.quotas.get(user_code))
+
+    async def quotas(self) -> list[QuotaRow]:
+        """Return every tenant's quota."""
+        return copy.deepcopy(list(self.log.views.quotas.values()))
+
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        """Return an execution's head."""
+        return copy.deepcopy(self.log.views.executions.get(execution_id))
+
+    async def pending(
+        self, agent_type: str, count: int, *, user_code: str | None = None, payload: bool = False
+    ) -> list[PendingRow]:
+        """Return what is held for an agent type."""
+        delayed = self.log.world.delayed
+        rows = [
+            row if payload else structs.replace(row, command="")
+            for row in pending.in_order(self.log.views, agent_type)
+            if user_code in (None, row.user_code)
+        ]
+        rows.sort(key=lambda row: delayed.get(row.execution_id, 0))
+        return rows[:count]
+
+    async def read_back(self, before: Position = "", count: int = 1000) -> list[Entry]:
+        """Return entries before a position."""
+        earlier = (
+            Entry(p, e)
+            for p, e in reversed(self.log.entries)
+            if not before or split(p) < split(before)
+        )
+        return [entry for entry, _ in zip(earlier, range(count), strict=False)]
 
     async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:
         """Return who waits for a group's wake."""

@@ -14,6 +14,7 @@ from by_cp.log.commands import (
     Adopt,
     Append,
     Attempt,
+    Buried,
     Cancel,
     Command,
     Configure,
@@ -42,6 +43,7 @@ _REPLY: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
 _CALL = msgspec.msgpack.Decoder(Call)
 _HOLDING = frozenset(RoutePolicy) - {RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY}
 _NOBODY = Member("")
+_NO_CALL = Call("", "", "", "", 0, 0, "", "", "", "")
 _COMMON_FIELDS = frozenset((*ExecutionEvent.__struct_fields__, *SystemEvent.__struct_fields__))
 
 
@@ -59,6 +61,12 @@ class Known(NamedTuple):
 
     call: Call
     inbox: str
+
+
+def known_of(buried: Buried) -> Known:
+    """Return what a command's keys depend on, as the dead letters have it."""
+    call = structs.replace(_NO_CALL, **structs.asdict(buried))
+    return Known(call, "")
 
 
 def decode_call(data: bytes) -> Call:
@@ -182,7 +190,7 @@ def _one(
     known: Known | None,
     arguments: tuple[str | bytes | int, ...],
 ) -> WireCall:
-    call = known.call if known else Call("", "", "", "", 0, 0, "", "", "", "")
+    call = known.call if known else _NO_CALL
     member = Member(execution_id, call.user_code, call.region, known.inbox if known else "")
     keys = keys_of(name, call.agent_type, member, call_id=command.call_id)
     return WireCall(name, keys, command.call_id, (execution_id, *arguments))

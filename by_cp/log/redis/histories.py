@@ -45,6 +45,13 @@ async def page(caller: Caller, after: Position, count: int) -> list[Entry]:
     return list(_entries(reply))
 
 
+async def page_back(caller: Caller, before: Position, count: int) -> list[Entry]:
+    """Return entries before a position, or with "" the last ones; the latest first."""
+    end = f"({before}" if before else "+"
+    reply = await caller.command("XREVRANGE", RedisKeys.log(), end, "-", "COUNT", count)
+    return list(_entries(reply))
+
+
 async def _search(caller: Caller, execution_id: str) -> list[Entry]:
     time_ms = time_of(execution_id)
     after = BEGINNING if time_ms is None else f"{max(time_ms - SKEW_MS, 0)}-0"
@@ -93,7 +100,7 @@ async def members(caller: Caller, key: str, count: int) -> list[Member]:
         page_size = min(count, PAGE)
         names = await caller.command("ZRANGE", key, first, first + page_size - 1)
         first += len(names)
-        ids = [_id_of(name.decode()) for name in names]
+        ids = [id_of(name.decode()) for name in names]
         for execution_id, (body, inbox) in await _heads(caller, ids):
             if body is not None:
                 found.append(_member(execution_id, body, inbox))
@@ -102,7 +109,7 @@ async def members(caller: Caller, key: str, count: int) -> list[Member]:
     return found[:count]
 
 
-def _id_of(name: str) -> str:
+def id_of(name: str) -> str:
     """Return the execution of an index entry: `position/id`, or `rank/position/id`."""
     first, _, rest = name.partition("/")
     return rest if "-" in first else rest.partition("/")[2]

@@ -40,9 +40,9 @@ async def live_views(caller: Caller) -> Views:
     views = Views()
     await _read_executions(caller, views)
     await _read_agents(caller, views)
-    async for user_code, fields in _hashes(caller, RedisKeys.view_quota("")):
+    async for user_code, fields in hashes(caller, RedisKeys.view_quota("")):
         views.quotas[user_code] = await quota_row(caller, user_code, fields)
-    async for name, fields in _hashes(caller, RedisKeys.wake("")):
+    async for name, fields in hashes(caller, RedisKeys.wake("")):
         if "z" not in fields:
             wake = _wake_row(name, fields)
             views.wakes[wake.group] = wake
@@ -50,13 +50,13 @@ async def live_views(caller: Caller) -> Views:
 
 
 async def _read_executions(caller: Caller, views: Views) -> None:
-    async for execution_id, head in _hashes(caller, RedisKeys.head("")):
+    async for execution_id, head in hashes(caller, RedisKeys.head("")):
         row = await execution_row(caller, execution_id, head)
         if row is None:
             continue
         views.executions[execution_id] = row
         if row.held_at:
-            views.pending[execution_id] = await _pending_row(caller, row, head)
+            views.pending[execution_id] = await pending_row(caller, row, head)
         elif row.state == State.DEADLETTER:
             views.dead_letters[execution_id] = await _dead_letter_row(caller, row, head)
         if row.joined_at:
@@ -66,22 +66,37 @@ async def _read_executions(caller: Caller, views: Views) -> None:
 
 
 async def _read_agents(caller: Caller, views: Views) -> None:
-    async for agent_type, fields in _hashes(caller, RedisKeys.view_circuit("")):
-        if "p" in fields:
-            views.circuits[agent_type] = circuit_row(agent_type, fields)
-        if "mp" in fields:
-            views.agents[agent_type] = agent_row(agent_type, fields)
-        if "cp" in fields:
-            views.circuit_policies[agent_type] = _policy_row(agent_type, fields)
+    await read_settings(caller, views)
     prefix = RedisKeys.control_plane_agent_availability("")
-    async for agent_type, fields in _hashes(caller, prefix):
+    async for agent_type, fields in hashes(caller, prefix):
         views.availability[agent_type] = AvailabilityRow(
             agent_type, fields["s"].decode(), fields["e"].decode(), fields["p"].decode()
         )
-    async for agent_type, fields in _hashes(caller, RedisKeys.view_fallback("")):
-        views.fallbacks[agent_type] = FallbackRow(
-            agent_type, fields["t"].decode(), fields["p"].decode()
-        )
+
+
+async def read_settings(caller: Caller, views: Views) -> None:
+    """Read what is set for agent types, and how their circuits stand."""
+    async for agent_type, fields in hashes(caller, RedisKeys.view_circuit("")):
+        add_agent(views, agent_type, fields)
+    async for agent_type, fields in hashes(caller, RedisKeys.view_fallback("")):
+        add_fallback(views, agent_type, fields)
+
+
+def add_agent(views: Views, agent_type: str, fields: Hash) -> None:
+    """Make those rows of one agent type that its hash has."""
+    if "p" in fields:
+        views.circuits[agent_type] = circuit_row(agent_type, fields)
+    if "mp" in fields:
+        views.agents[agent_type] = agent_row(agent_type, fields)
+    if "cp" in fields:
+        views.circuit_policies[agent_type] = _policy_row(agent_type, fields)
+
+
+def add_fallback(views: Views, agent_type: str, fields: Hash) -> None:
+    """Make the row of one agent type's fallback, if it has one."""
+    if fields:
+        target, position = fields["t"].decode(), fields["p"].decode()
+        views.fallbacks[agent_type] = FallbackRow(agent_type, target, position)
 
 
 async def execution_row(caller: Caller, execution_id: str, head: Hash) -> ExecutionRow | None:
@@ -209,7 +224,10 @@ def _command(document: bytes, head: Hash) -> str:
     return document[offset:-1].decode() if offset else ""
 
 
-async def _pending_row(caller: Caller, row: ExecutionRow, head: Hash) -> PendingRow:
+async def pending_row(
+    caller: Caller, row: ExecutionRow, head: Hash, *, payload: bool = True
+) -> PendingRow:
+    """Make the row of one held command. `payload` reads the command."""
     stream = RedisKeys.control_plane_delivery_pending_stream()
     return PendingRow(
         execution_id=row.execution_id,
@@ -217,7 +235,7 @@ async def _pending_row(caller: Caller, row: ExecutionRow, head: Hash) -> Pending
         user_code=row.call.user_code,
         region=row.call.region,
         priority=row.call.priority,
-        command=_command(await _document(caller, stream, head), head),
+        command=_command(await _document(caller, stream, head), head) if payload else "",
         name_at=int(head["n"]),
         name_size=int(head["z"]),
         deadline_ms=int(head.get("d", 0)),
@@ -242,7 +260,7 @@ async def _dead_letter_row(caller: Caller, row: ExecutionRow, head: Hash) -> Dea
     )
 
 
-async def _hashes(caller: Caller, prefix: str) -> AsyncIterator[tuple[str, Hash]]:
+async def hashes(caller: Caller, prefix: str) -> AsyncIterator[tuple[str, Hash]]:
     """Give every hash whose key begins with a prefix, by the rest of its key."""
     pattern = _escaped(prefix) + "*"
     seen: set[str] = set()  # a scan may give a key twice
@@ -259,6 +277,12 @@ async def _hashes(caller: Caller, prefix: str) -> AsyncIterator[tuple[str, Hash]
                 yield name[len(prefix) :], fields
         if int(cursor) == 0:
             return
+
+
+async def hash_at(caller: Caller, key: str) -> Hash:
+    """Read one hash; {} if there is none."""
+    reply = _flat(await caller.command("HGETALL", key))
+    return {f.decode(): value for f, value in zip(reply[::2], reply[1::2], strict=True)}
 
 
 def _escaped(prefix: str) -> str:

@@ -13,6 +13,7 @@ from by_cp.errors import InvalidInput, UnknownExecution
 from by_cp.keys import RedisKeys, wake_group
 from by_cp.log.commands import Append, Cancel, Command, GiveUp, Member, Redrive, new_call_id
 from by_cp.log.contract import (
+    Census,
     DeadLetter,
     Delivery,
     Due,
@@ -27,6 +28,7 @@ from by_cp.log.redis import (
     graves,
     histories,
     layout,
+    listings,
     registry,
     rows,
     streams,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from by_cp.log.answers import Outcome
+    from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
     from by_cp.projections.views import Views
 
 A = TypeVar("A")
@@ -108,6 +111,8 @@ class RedisStore:
             known = encoding.Known(command.event.call, "")
         elif isinstance(command, Append):
             known = await self._known(command.event.execution_id)
+        elif isinstance(command, Redrive) and command.buried is not None:
+            known = encoding.known_of(command.buried)
         elif isinstance(command, (GiveUp, Cancel, Redrive)):
             known = await self._known(command.execution_id)
         call = encoding.encode(command, known)
@@ -145,6 +150,46 @@ class RedisStore:
     async def views(self) -> Views:
         """Return the live views."""
         return await rows.live_views(self._caller)
+
+    async def census(self) -> Census:
+        """Count what there is."""
+        return await listings.census(self._caller)
+
+    async def managers(self) -> list[str]:
+        """Return the managers that live."""
+        return await listings.managers(self._caller, MANAGERS)
+
+    async def workers(self) -> dict[str, tuple[str, ...]]:
+        """Return the workers that are online."""
+        return await listings.workers(self._caller)
+
+    async def settings(self, agent_type: str | None = None) -> Views:
+        """Return circuits, policies, agents and fallbacks."""
+        return await listings.settings(self._caller, agent_type)
+
+    async def quota(self, user_code: str) -> QuotaRow | None:
+        """Return one tenant's quota."""
+        return await listings.quota(self._caller, user_code)
+
+    async def quotas(self) -> list[QuotaRow]:
+        """Return every tenant's quota."""
+        return await listings.tenants(self._caller)
+
+    async def execution(self, execution_id: str) -> ExecutionRow | None:
+        """Return an execution's head."""
+        return await listings.execution(self._caller, execution_id)
+
+    async def pending(
+        self, agent_type: str, count: int, *, user_code: str | None = None, payload: bool = False
+    ) -> list[PendingRow]:
+        """Return what is held for an agent type."""
+        return await listings.pending(
+            self._caller, agent_type, count, user_code=user_code, payload=payload
+        )
+
+    async def read_back(self, before: Position = "", count: int = 1000) -> list[Entry]:
+        """Return entries before a position."""
+        return await histories.page_back(self._caller, before, count)
 
     async def wake_members(self, group: tuple[str, str, str], count: int) -> list[Member]:
         """Return who waits for a group's wake."""

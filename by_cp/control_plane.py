@@ -23,6 +23,7 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from by_cp.adapters import store_of
 from by_cp.client import GatewayClient
+from by_cp.deadletters import DeadLetters
 from by_cp.embedded import EmbeddedServer
 from by_cp.errors import LoginRefused, ServerUnreachable
 from by_cp.keys import RedisKeys
@@ -32,10 +33,13 @@ from by_cp.manager.controller import WakeupController
 from by_cp.manager.gate import DeliveryGate
 from by_cp.manager.manager import Manager
 from by_cp.manager.provider import WakeupProvider
+from by_cp.operating import Operate
 from by_cp.patience import Patience, heeding
+from by_cp.quarantine import Quarantine
 from by_cp.router import AvailabilityRouter
 from by_cp.urls import check_url as check_parts
 from by_cp.urls import invalid_url, without_password
+from by_cp.views import LiveViews
 from by_cp.wire import WakeupDecision
 from by_cp.worker import Handler, Worker
 
@@ -59,6 +63,10 @@ class ControlPlane:
         store: the log.
         client: sends messages to agents.
         router: what the client is made of, for commands of one's own.
+        views: what is held, open, used and paused now.
+        operate: what operators do: pause, force, limit, cancel.
+        dead_letters: what could not be delivered, and its redriving.
+        quarantine: what could not be read.
 
     """
 
@@ -70,6 +78,10 @@ class ControlPlane:
         self.store = store
         self.client = GatewayClient(redis_client=redis)
         self.router = AvailabilityRouter(redis)
+        self.views = LiveViews(store)
+        self.operate = Operate(store)
+        self.dead_letters = DeadLetters(store)
+        self.quarantine = Quarantine(store)
 
     @classmethod
     @asynccontextmanager

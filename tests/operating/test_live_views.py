@@ -26,8 +26,10 @@ async def test_pending_is_listed_over_all_agent_types(store: MemoryStore, views:
         user_code = "acme" if number else ""
         await request(store, f"exec-{number}", QUEUE, agent_type=agent_type, user_code=user_code)
 
-    async def ids(*of: str | None, limit: int = 100) -> list[str]:
-        return [row.execution_id for row in await views.pending(*of, limit=limit)]
+    async def ids(
+        agent_type: str | None = None, user_code: str | None = None, limit: int = 100
+    ) -> list[str]:
+        return [row.execution_id for row in await views.pending(agent_type, user_code, limit)]
 
     assert await ids() == ["exec-1", "exec-0", "exec-2"]
     assert await ids("b") == ["exec-0", "exec-2"]

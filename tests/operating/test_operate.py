@@ -13,7 +13,7 @@ from by_cp.operating import Operate
 from by_cp.vocabulary import ErrorCode, RoutePolicy
 from tests.contract.acting import names_of, request, state_of
 
-POLICY = {"failures_max": 3, "window_ms": 1000, "open_ms": 1000, "probe_ms": 1000}
+POLICY: dict[str, Any] = {"failures_max": 3, "window_ms": 1000, "open_ms": 1000, "probe_ms": 1000}
 
 
 @pytest.fixture

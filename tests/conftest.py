@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from urllib.parse import parse_qsl, urlencode
@@ -19,6 +20,11 @@ from hypothesis import settings
 from redis.asyncio import Redis
 
 from by_cp.embedded import EmbeddedServer
+
+# A shell starts what runs in its background with SIGINT ignored, and every process passes that on:
+# those that tests start must heed Ctrl-C all the same.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine the time that one example takes says nothing.
 settings.register_profile("by-cp", deadline=None)

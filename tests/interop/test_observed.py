@@ -243,6 +243,25 @@ async def test_failures_open_the_circuit_for_stock_clients(
     assert len(provider.asked) == 3
 
 
+async def test_a_circuit_closes_again_for_stock_clients(
+    send: Send, redis: Redis, start: Start
+) -> None:
+    """By itself, when it has been open for long enough and the agent can be woken again."""
+    store = RedisStore(redis)
+    policy = CircuitPolicySet("", "echo", 1, 60_000, 100, 1, 5_000)
+    await store.execute(Configure(event=policy))
+    async with running(Manager(redis, StartingStock(start, status="FAILED")).run()):
+        await send("echo", route_policy="WAKE_AND_WAIT")
+    await until(lambda: _is_gone(redis, RedisKeys.control_plane_agent_circuit("echo")))
+    async with running(Manager(redis, StartingStock(start)).run()):
+        assert await send("echo", route_policy="WAKE_AND_WAIT") == ACCEPTED
+    assert (await store.views()).circuits["echo"].state == "CLOSED"
+
+
+async def _is_gone(redis: Redis, key: str) -> bool:
+    return not await redis.exists(key)
+
+
 async def test_a_quota_counts_what_stock_clients_send(
     send: Send, redis: Redis, start: Start
 ) -> None:

@@ -153,9 +153,9 @@ function documents.reason(document, otherwise)
   return type(reason) == "string" and reason ~= "" and reason or otherwise
 end
 
--- Write a document for by-framework to read; `text` nil takes it away. What someone else wrote
--- there is theirs, and stays.
-function documents.mirror(key, text)
+-- Write a document for by-framework to read, for so long, or for ever if `lasts_ms` is nil; `text`
+-- nil takes it away. What someone else wrote there is theirs, and stays.
+function documents.mirror(key, text, lasts_ms)
   local found = redis.call("MGET", key)[1]
   if found then
     local parsed, document = pcall(cjson.decode, found)
@@ -165,7 +165,9 @@ function documents.mirror(key, text)
   elseif redis.call("EXISTS", key) == 1 then
     return -- not even a string
   end
-  if text then
+  if text and lasts_ms then
+    redis.call("SET", key, text, "PX", string.format("%.0f", lasts_ms))
+  elseif text then
     redis.call("SET", key, text)
   elseif found then
     redis.call("DEL", key)

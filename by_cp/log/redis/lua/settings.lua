@@ -5,14 +5,17 @@ local function ours(fields)
   return "{" .. fields .. ',"by":"' .. OURS .. '"}'
 end
 
+-- What opened by itself is said for as long as it is open: while it is said, no call of a
+-- by-framework client comes here that could end it.
 local function mirror_circuit(c)
   local row = breaker.row(c)
-  local text
+  local text, lasts_ms
   if row.s == "OPEN" then
+    lasts_ms = row.u > 0 and math.max(row.u - clock.now(c), 1) or nil
     local reason = row.r ~= "" and row.r or SENTENCE.circuit
     text = ours('"state":"OPEN","reason":' .. documents.quoted(reason))
   end
-  documents.mirror(c.K.circuit_doc, text)
+  documents.mirror(c.K.circuit_doc, text, lasts_ms)
 end
 
 function settings.WakeEnded(c, e, position)

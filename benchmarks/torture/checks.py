@@ -21,7 +21,7 @@ from by_cp.statemachine.events import (
     Rejected,
     WakeAttempted,
 )
-from by_cp.statemachine.position import BEGINNING
+from by_cp.statemachine.position import BEGINNING, time_ms
 from by_cp.statemachine.states import State
 from by_cp.testing import invariants
 from by_cp.vocabulary import RoutePolicy
@@ -96,6 +96,7 @@ def check(evidence: Evidence) -> dict[str, int]:
     invariants.quotas_count_what_is_held(views)
     invariants.every_wake_has_an_end(views)
     invariants.nothing_accepted_is_lost(entries, views)
+    _in_time(entries)
     _nothing_is_left(views)
     counts = _provider_once_an_epoch(evidence)
     counts |= _answers_are_true(evidence)
@@ -111,6 +112,20 @@ def _nothing_is_left(views: Views) -> None:
     require(not views.pending, f"pending: {sorted(views.pending)}", next(iter(views.pending), ""))
     require(not views.wakes, f"claims are left: {views.wakes}")
     require(not views.wake_members, f"someone waits for a wake: {views.wake_members}")
+
+
+def _in_time(entries: list[Entry]) -> None:
+    """What was held is delivered neither before its time nor after it."""
+    held: dict[str, Held] = {}
+    for position, event in entries:
+        if isinstance(event, Held):
+            held[event.execution_id] = event
+        elif isinstance(event, Delivered) and (times := held.pop(event.execution_id, None)):
+            now_ms, execution_id = time_ms(position), event.execution_id
+            early = now_ms < times.not_before_ms
+            late = 0 < times.due_ms <= now_ms
+            require(not early, f"{execution_id} was delivered before its time", execution_id)
+            require(not late, f"{execution_id} was delivered after its time", execution_id)
 
 
 def _provider_once_an_epoch(evidence: Evidence) -> dict[str, int]:

@@ -12,6 +12,7 @@ import asyncio
 import random
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Sender:
             "route_policy": policy,
             "availability_timeout_ms": chance.randrange(1_000, 8_000),
             "execution_id": execution_id,
+            **_times(policy, chance),
         }
         self._records.add(sent=execution_id, policy=policy)
         response = await self._until_answered(lambda: self._plane.client.send_message(**message))
@@ -97,6 +99,18 @@ class Sender:
             except ServerError:
                 self._records.add(repeated=1)
                 await asyncio.sleep(RETRY_S)
+
+
+def _times(policy: str, chance: random.Random) -> dict[str, int]:
+    """Return when some of those that nobody waits for may be delivered, and when no more."""
+    now_ms = time.time_ns() // 1_000_000
+    times = {}
+    if policy in {RoutePolicy.WAKE_AND_QUEUE, RoutePolicy.QUEUE_ONLY}:
+        if chance.random() < 0.15:  # noqa: PLR2004 - a share
+            times["not_before_ms"] = now_ms + chance.randrange(1_500)
+        if chance.random() < 0.15:  # noqa: PLR2004 - a share
+            times["expires_at_ms"] = now_ms + chance.randrange(1_500, 5_000)
+    return times
 
 
 async def main(url: str, directory: Path, seed: str, pause_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +60,18 @@ async def test_rebuild_says_what_it_put_right(store: RedisStore, redis: Redis, u
     done = views("rebuild", "--json", "--url", url)
     assert (done.returncode, told(done)["changed"]) == (0, [])
     assert (await store.views()).quotas["acme"].limit == 5
+
+
+async def test_a_snapshot_is_written_checked_and_gone_on_from(
+    store: RedisStore, url: str, tmp_path: Path
+) -> None:
+    """Three commands, one file."""
+    file = str(tmp_path / "views.snapshot")
+    done = views("snapshot", file, "--json", "--url", url)
+    assert done.returncode == 0, done.stderr
+    entries = len(await store.read())
+    assert told(done)["events"] == entries
+    again = views("snapshot", file, "--check", "--json", "--url", url)
+    assert (again.returncode, told(again)["sha256"]) == (0, told(done)["sha256"])
+    verified = views("verify", "--from-snapshot", file, "--json", "--url", url)
+    assert (verified.returncode, told(verified)["events"]) == (0, 0)

@@ -13,13 +13,14 @@ from by_cp.adapters import raw_log_at
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import Url, server_url
-from by_cp.log.rawlog import RawLog, without_gc
+from by_cp.log.rawlog import Hold, RawLog, without_gc
 from by_cp.replay.archive.archiving import archive as archive_log
 from by_cp.replay.archive.chain import Chain
 from by_cp.replay.archive.directory import locked
 from by_cp.replay.archive.reading import ArchiveReader
 from by_cp.replay.archive.trimming import Keep, Trimmed
 from by_cp.replay.archive.trimming import trim as trim_log
+from by_cp.replay.snapshot import read
 
 
 def archive(
@@ -28,6 +29,7 @@ def archive(
     trim: bool = True,
     keep: timedelta = timedelta(days=1),
     keep_entries: int = 0,
+    behind_snapshot: Path | None = None,
     accept_gap: bool = False,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     url: Url = None,
@@ -46,6 +48,7 @@ def archive(
         trim: Trim the server.
         keep: What is younger stays on the server, such as 12h or 7d.
         keep_entries: So many entries stay on the server at least.
+        behind_snapshot: A snapshot of the views: what it needs to go on from stays on the server.
         accept_gap: Go on although entries were trimmed that nobody archived.
         as_json: Print one JSON object.
         url: The server.
@@ -57,15 +60,20 @@ def archive(
         with progress("archiving", _new(log, directory), "entries", shown=not as_json) as advance:
             chain = archive_log(log, directory, accept_gap=accept_gap, progress=advance)
         if trim:
+            holds = [_snapshot(behind_snapshot)] if behind_snapshot is not None else []
             kept = Keep(int(keep.total_seconds() * 1000), keep_entries)
             with progress("verifying", None, "entries to trim", shown=not as_json) as advance:
-                trimmed = trim_log(log, directory, chain, keep=kept, progress=advance)
+                trimmed = trim_log(log, directory, chain, keep=kept, holds=holds, progress=advance)
     told = _told(chain, chain.entries - before, trimmed)
     if as_json:
         show_json(told)
     else:
         show(_lines(told))
     return 0
+
+
+def _snapshot(path: Path) -> Hold:
+    return Hold(read(path).position, f"the snapshot {path.name} goes on from there")
 
 
 def _new(log: RawLog, directory: Path) -> int | None:

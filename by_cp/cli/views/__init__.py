@@ -5,8 +5,9 @@ from __future__ import annotations
 from cyclopts import App
 
 from by_cp.cli.views.rebuild import rebuild
+from by_cp.cli.views.snapshot import snapshot
 from by_cp.cli.views.verify import verify
 
 views = App(name="views", help="Compare the live rows with the log, and put right what differs.")
-for _command in (verify, rebuild):
+for _command in (verify, rebuild, snapshot):
     views.command(_command)

@@ -10,14 +10,16 @@ from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.running import Url
-from by_cp.cli.views.work import Archive, tell, working
-from by_cp.replay.drift.checking import Start, prepare
+from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
+from by_cp.replay.drift.checking import prepare
 from by_cp.replay.drift.rebuilding import rebuild as rebuild_views
+from by_cp.replay.drift.starting import start_at
 
 
 def rebuild(
     *,
     archive: Archive = None,
+    from_snapshot: FromSnapshot = None,
     retention: timedelta = timedelta(days=7),
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     url: Url = None,
@@ -33,6 +35,7 @@ def rebuild(
 
     Args:
         archive: Directory of the archive that has what was trimmed from the server.
+        from_snapshot: A snapshot of this log: what was before it is not folded again.
         retention: How long heads of settled executions are kept; those that should still be there
             are put back, too.
         as_json: Print one JSON object, with all that was put right.
@@ -40,7 +43,8 @@ def rebuild(
 
     """
     with working(url, archive, shown=not as_json) as work:
-        folding, names = prepare(work.log, work.server, work.live, Start(), work.watch, lean=False)
+        start = start_at(from_snapshot, work.log)
+        folding, names = prepare(work.log, work.server, work.live, start, work.watch, lean=False)
         retention_ms = int(retention.total_seconds() * 1000)
         done = rebuild_views(
             folding, names, work.live, work.log, retention_ms=retention_ms, watch=work.watch

@@ -9,13 +9,15 @@ from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.running import Url
-from by_cp.cli.views.work import Archive, tell, working
+from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
 from by_cp.replay.drift.checking import check
+from by_cp.replay.drift.starting import start_at
 
 
 def verify(
     *,
     archive: Archive = None,
+    from_snapshot: FromSnapshot = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     url: Url = None,
 ) -> int:
@@ -28,12 +30,15 @@ def verify(
 
     Args:
         archive: Directory of the archive that has what was trimmed from the server.
+        from_snapshot: A snapshot of this log: what was before it is not folded again.
         as_json: Print one JSON object, with all differences.
         url: The server.
 
     """
     with working(url, archive, shown=not as_json) as work:
-        verdict = check(work.log, work.server, work.live, watch=work.watch)
+        verdict = check(
+            work.log, work.server, work.live, start_at(from_snapshot, work.log), work.watch
+        )
     if as_json:
         show_json({"ok": not verdict.differences} | msgspec.to_builtins(verdict))
     else:

@@ -28,6 +28,12 @@ Archive = Annotated[
 ]
 
 
+FromSnapshot = Annotated[
+    Path | None,
+    Parameter(help="A snapshot of this log: what was before it is not folded again."),
+]
+
+
 class Work(NamedTuple):
     """What a command works with."""
 

@@ -23,6 +23,7 @@ class Start(NamedTuple):
 
     views: Views | None = None
     position: Position = BEGINNING
+    events: int = 0
 
 
 class Watch(NamedTuple):

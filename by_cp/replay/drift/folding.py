@@ -57,6 +57,15 @@ class Folding:
         read = self._server.continued if goes_on else self._log.pages
         self._fold(read(self.position), progress)
 
+    def fold_until(self, position: Position, progress: Progress | None = None) -> None:
+        """Fold from the beginning up to and with a position.
+
+        Raises:
+            ServerError: the server is away, or refuses.
+
+        """
+        self._fold(self._log.pages(until=position), progress)
+
     def advance(self, position: Position) -> None:
         """Fold up to and with a position that the server's log has reached; not back.
 

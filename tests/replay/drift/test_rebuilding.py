@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from by_cp.errors import UnknownExecution
+from by_cp.interop.adopter import Adopter
 from by_cp.keys import RedisKeys
 from by_cp.log.commands import Cancel, Member, Settle
 from by_cp.log.live import LiveRows
@@ -81,6 +82,19 @@ async def test_a_request_that_is_repeated_after_a_rebuild_changes_nothing(
         again = await request(store, f"again-{policy}", policy, user_code="acme", region="eu")
         assert again == answer
     assert await store.read() == entries
+
+
+async def test_what_was_put_back_is_by_cps_own(
+    store: RedisStore, redis: Redis, log: RawLog, live: LiveRows
+) -> None:
+    """A manager that adopts what foreign clients write does not take it for something of theirs."""
+    await flush_views(redis)
+    rebuilt(log, live)
+    views = await store.views()
+    seconds = iter(range(10))
+    adopter = Adopter(store, clock=lambda: float(next(seconds)))
+    assert sum([await adopter.run_once() for _ in range(2)]) == 0
+    assert await store.views() == views
 
 
 async def test_commands_go_on_while_rows_are_rebuilt(

@@ -56,10 +56,11 @@ function commands.adopt(c, a, keys)
     x.x = answers.receipt(execution_id, status, to, code, reason, retry_after_ms, c.last)
     log.save(x)
   end
-  for stream, entry in pairs({ wakeup = a[8], pending = a[9] }) do
-    if entry ~= "" then
-      redis.call("XDEL", c.K[stream], entry)
-    end
+  if a[8] ~= "" then
+    redis.call("XDEL", c.K.wakeup, a[8])
+  end
+  if a[9] ~= "" and a[9] ~= x.q then -- else it is by-cp's own, whoever takes it for another's
+    redis.call("XDEL", c.K.pending, a[9])
   end
   return x.x
 end

@@ -104,7 +104,7 @@ function commands.install(c, a, keys)
   x.state, x.version = x.s, tonumber(x.v)
   if x.h ~= "" then
     local document, offset = documents.pending_delivery(x, command)
-    x.q, x.k = redis.call("XADD", c.K.pending, "*", "data", document), tostring(offset)
+    x.q, x.k = redis.call("XADD", c.K.pending, "*", "data", document, "by", OURS), tostring(offset)
     if x.a ~= "" and tonumber(x.a) > clock.now(c) and not was_indexed then
       redis.call("ZADD", c.K.delayed, x.a, id)
     else

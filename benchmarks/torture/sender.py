@@ -53,7 +53,7 @@ class Sender:
             await self._send(execution_id, policy, chance)
             if policy == RoutePolicy.QUEUE_ONLY and chance.random() < 0.1:  # noqa: PLR2004 - a share
                 await self._until_answered(lambda e=execution_id: self._cancel(e))
-            if chance.random() < 0.03:  # noqa: PLR2004 - a share
+            if chance.random() < 0.01:  # noqa: PLR2004 - a share
                 await self._until_answered(lambda c=chance: self._redrive(c))
             await asyncio.sleep(chance.uniform(0, 2 * self._pause_s))
 

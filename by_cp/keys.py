@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import urllib.parse
 from collections.abc import Mapping
+from functools import lru_cache
 
 from by_cp.errors import InvalidInput
 
@@ -282,6 +283,7 @@ class RedisKeys:
         return f"{PREFIX}deadletter:index"
 
 
+@lru_cache(maxsize=4096)
 def wake_group(agent_type: str, user_code: str, region: str) -> str:
     """Name of the group of executions that one wake serves: the three parts, quoted."""
     return ":".join(quote(part) for part in (agent_type, user_code, region))

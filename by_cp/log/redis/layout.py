@@ -76,7 +76,7 @@ def _after(key: Callable[[str], str]) -> str:
 
 
 MEMBER_KEYS: dict[str, tuple[str, ...]] = {
-    "inspect_heads": ("head",),
+    "inspect_heads": (),
     "inspect": ("head", "index", "leases", "wake_members"),
 }
 """Commands whose members have others than EXECUTION_KEYS."""

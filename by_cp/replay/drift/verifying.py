@@ -17,8 +17,9 @@ from by_cp.replay.drift.folding import Folding, Progress
 from by_cp.statemachine.events import Call
 from by_cp.statemachine.position import Position
 
-HEADS = 400
+HEADS = 200
 """Heads that are looked at in one call: the server does nothing else meanwhile."""
+CLOSER = 50
 ROWS = 100
 STRAYS = 100
 
@@ -102,9 +103,9 @@ def _executions(
             if is_open or (found and (row is None or found != law.line(row))):
                 closer.append(execution_id)
         told(len(batch))
-        while len(closer) >= HEADS // 4:
-            yield from closely(folding, live, closer[: HEADS // 4])
-            del closer[: HEADS // 4]
+        while len(closer) >= CLOSER:
+            yield from closely(folding, live, closer[:CLOSER])
+            del closer[:CLOSER]
     if closer:
         yield from closely(folding, live, closer)
 

@@ -6,7 +6,8 @@
 -- row leaves its position there, so the position guards the whole row.
 
 local function last_of(positions)
-  return string.match(positions, "[^,]*$")
+  local comma = string.find(positions, ",[^,]*$")
+  return comma and string.sub(positions, comma + 1) or positions
 end
 
 local function log_end(c)
@@ -19,18 +20,18 @@ local function score(key, name)
 end
 
 -- The reply: the log's last position; of each head, in one line, what a fold says of it, or "".
-function commands.inspect_heads(c, _, _, members)
-  local reply = { log_end(c) }
-  for i, keys in ipairs(members) do
-    local f = redis.call("HMGET", keys.head, "s", "v", "p", "h", "u", "e", "j")
-    if f[3] then
-      f[3] = last_of(f[3])
+-- The heads' keys follow that of the log: there are many, and they are not made members first.
+function commands.inspect_heads(c)
+  local reply, call, keys = { log_end(c) }, redis.call, c.KEYS
+  for i = 2, #keys do
+    local f = call("HMGET", keys[i], "s", "v", "p", "h", "u", "e", "j")
+    local line = ""
+    if f[1] or f[3] then
+      line = table.concat({
+        f[1] or "", f[2] or "", last_of(f[3] or ""), f[4] or "", f[5] or "", f[6] or "", f[7] or "",
+      }, " ")
     end
-    for n = 1, 7 do
-      f[n] = f[n] or ""
-    end
-    local line = table.concat(f, " ")
-    reply[i + 1] = line ~= "      " and line or ""
+    reply[i] = line
   end
   return reply
 end

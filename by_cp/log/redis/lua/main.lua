@@ -27,8 +27,9 @@ local function call(KEYS, ARGV)
   local K, after = named(KEYS, 1, LAYOUT[name])
   local keys = K
   local members = {}
-  while after <= #KEYS do
-    members[#members + 1], after = named(KEYS, after, MEMBER_KEYS[name] or EXECUTION_KEYS)
+  local of_member = MEMBER_KEYS[name] or EXECUTION_KEYS
+  while after <= #KEYS and #of_member > 0 do
+    members[#members + 1], after = named(KEYS, after, of_member)
   end
   if K.call then
     local answered = redis.call("GET", K.call)
@@ -36,7 +37,7 @@ local function call(KEYS, ARGV)
       return answered
     end
   end
-  local c = { K = K, cause = ARGV[3], retention_ms = ARGV[4] }
+  local c = { K = K, KEYS = KEYS, cause = ARGV[3], retention_ms = ARGV[4] }
   clock.start(c, ARGV[2])
   local a = {}
   for i = 5, #ARGV do

@@ -6,10 +6,11 @@
 Two managers with real worker processes, which fail some wakes on purpose, and senders under all
 policies, for several agent types and tenants with quotas. SIGKILL at random moments, half of them
 just after a provider was called; a sender now and then, too. Some managers are frozen until others
-have taken over from them, and then go on; an operator pauses, forces and sets. Half way the server
-itself is killed, and is away for a while. When all has come to rest, every command and every view
-is checked (see `checks.py`). Exit code 1 on any violation: then the seed and the history of the
-execution are printed. The seed repeats what is decided, not how the processes interleave.
+have taken over from them, and then go on; some are replaced in order; an operator pauses, forces
+and sets. Half way the server itself is killed, and is away for a while. When all has come to rest,
+every command and every view is checked (see `checks.py`). Exit code 1 on any violation: then the
+seed and the history of the execution are printed. The seed repeats what is decided, not how the
+processes interleave.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ SENDER_EVERY = 8
 """With each so many kills of a manager a sender is killed, too."""
 FREEZE_EVERY = 5
 """With each so many the manager that was not killed is frozen."""
+STOP_EVERY = 7
+"""With each so many a manager is replaced as one does it in operation: by SIGTERM."""
 REPORT_EVERY_S = 15.0
 
 
@@ -110,6 +113,9 @@ class Torture:
                     asyncio.create_task(ships.freeze(ships.managers[0], frozen_s))
                 )
             ships.managers.append(ships.start_manager())
+            if kill % STOP_EVERY == 0:
+                ships.managers.append(ships.start_manager())
+                await ships.stop_one(self._chance, ships.managers)
             if time.monotonic() > report_s:
                 report_s += REPORT_EVERY_S
                 self._say(f"{kill} of {kills} killed")

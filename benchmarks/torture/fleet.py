@@ -55,6 +55,11 @@ class Fleet:
         process.wait()
         return place
 
+    async def stop_one(self, chance: random.Random, processes: list[Popen[bytes]]) -> None:
+        """Stop one of them in order, and forget it."""
+        process = processes.pop(chance.randrange(len(processes)))
+        await asyncio.to_thread(self.stop, [process])
+
     async def freeze(self, process: Popen[bytes], duration_s: float) -> None:
         """Stop a process as it is, and let it go on after a while, unless it was killed."""
         process.send_signal(SIGSTOP)

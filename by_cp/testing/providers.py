@@ -157,6 +157,7 @@ class ProviderContract:
             request = self._request()
             await asyncio.gather(self._wake(provider, request), self._wake(provider, request))
             await self._wake(provider, request)
+            await self._until_started()
             count = await self.starts()
             require(count == 1, f"one call, repeated, started {count} workers")
 
@@ -252,6 +253,14 @@ class ProviderContract:
             await self._require_nothing_left()
 
         asyncio.run(whole())
+
+    async def _until_started(self) -> None:
+        """Wait until a start is to be seen, and a moment more for one too many."""
+        end_s = time.monotonic() + self.patience_s
+        while not await self.starts():
+            require(time.monotonic() < end_s, "a wake that was answered started no worker")
+            await asyncio.sleep(POLL_S)
+        await asyncio.sleep(MOMENTS_S[-1])
 
     async def _require_nothing_left(self) -> None:
         end_s = time.monotonic() + self.patience_s

@@ -117,6 +117,14 @@ def test_a_call_that_counts_twice() -> None:
         contract.test_a_repeated_call_starts_nothing_twice(Sound())
 
 
+def test_a_call_that_does_nothing() -> None:
+    """STARTING, and nothing is."""
+    contract = Contract()
+    contract.count = 0
+    with pytest.raises(AssertionError, match="a wake that was answered started no worker"):
+        contract.test_a_repeated_call_starts_nothing_twice(Sound())
+
+
 def test_a_request_that_is_changed() -> None:
     """It is the manager's still."""
 

@@ -47,9 +47,9 @@ async def test_the_grace_is_for_the_whole_group(reaper: Reaper) -> None:
     """A shell goes at once when it is told to stop; what it runs may still finish."""
     tail = Tail()
     worker = """
-import signal, sys, time
+import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.1), print("finished"), sys.exit()))
-print("up", flush=True)
+os.write(1, b"up\\n")  # at once: print may be interrupted before it ends the line
 time.sleep(600)
 """
     start = Start(command=["sh", "-c", '"$0" -c "$1" & wait', sys.executable, worker])

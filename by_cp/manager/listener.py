@@ -15,11 +15,12 @@ from by_cp import logs
 from by_cp.adapters import store_of
 from by_cp.errors import UnknownExecution
 from by_cp.log.contract import Store, Told
+from by_cp.log.wakeups import wakeup_request
 from by_cp.manager.decisions import PROGRESS, WORKER_IDS_MAX, understood
 from by_cp.manager.naming import new_actor
 from by_cp.manager.settling import Attempting, Settler, Wake
 from by_cp.patience import Patience
-from by_cp.statemachine.events import Call, Requested
+from by_cp.statemachine.events import Requested
 from by_cp.vocabulary import WakeupDecisionStatus
 from by_cp.wire import WakeupDecision, WakeupRequest
 
@@ -71,7 +72,7 @@ class DecisionListener:
         if not isinstance(first, Requested):
             return f"execution {execution_id!r} does not begin with its request"
         call = first.call
-        request = _request(execution_id, call, told.epoch)
+        request = wakeup_request(execution_id, call, told.epoch)
         decision = await self._believed(understood(told.decision, request), request)
         wake = Wake((call.agent_type, call.user_code, call.region), told.epoch)
         attempting = Attempting(wake, told.epoch, request.attempt)
@@ -96,20 +97,3 @@ class DecisionListener:
         if online:
             return dataclasses.replace(decision, worker_ids=list(online[:WORKER_IDS_MAX]))
         return dataclasses.replace(decision, status=WakeupDecisionStatus.STARTING)
-
-
-def _request(execution_id: str, call: Call, epoch: str) -> WakeupRequest:
-    return WakeupRequest(
-        execution_id=execution_id,
-        target_agent_type=call.agent_type,
-        session_id=call.session_id,
-        trace_id=call.trace_id,
-        message_id=call.message_id,
-        source=call.source,
-        policy=call.policy,
-        timeout_ms=call.timeout_ms,
-        user_code=call.user_code,
-        region=call.region,
-        priority=call.priority,
-        epoch=epoch,
-    )

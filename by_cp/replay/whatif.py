@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from msgspec import Struct, field, structs
 
@@ -72,7 +71,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     """Agent type -> how many commands may be held; -1 is any number."""
 
 
-class Example(NamedTuple):
+class Example(Struct, frozen=True):
     """One request that would have come out otherwise."""
 
     position: Position

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
 from by_cp.log.admission import Seen
 from by_cp.log.answers import Outcome
+from by_cp.log.wakeups import wakeup_request
 from by_cp.statemachine.events import Call
 from by_cp.statemachine.position import Position
 from by_cp.wire import WakeupRequest
@@ -46,23 +45,7 @@ class Signal(NamedTuple):
 
     def request(self, epoch: str = "", attempt: int = 1) -> WakeupRequest:
         """Return what a provider is asked, in an attempt of this wake."""
-        call = self.call
-        return WakeupRequest(
-            execution_id=self.execution_id,
-            target_agent_type=call.agent_type,
-            session_id=call.session_id,
-            trace_id=call.trace_id,
-            message_id=call.message_id,
-            source=call.source,
-            policy=call.policy,
-            timeout_ms=call.timeout_ms,
-            user_code=call.user_code,
-            region=call.region,
-            priority=call.priority,
-            metadata=msgspec.json.decode(call.metadata),
-            epoch=epoch,
-            attempt=attempt,
-        )
+        return wakeup_request(self.execution_id, self.call, epoch, attempt)
 
 
 class Ended(NamedTuple):

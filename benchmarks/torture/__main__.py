@@ -49,6 +49,8 @@ FREEZE_EVERY = 5
 """With each so many the manager that was not killed is frozen."""
 STOP_EVERY = 7
 """With each so many a manager is replaced as one does it in operation: by SIGTERM."""
+WORKER_EVERY = 3
+"""With each so many a worker is killed whose manager lives."""
 REPORT_EVERY_S = 15.0
 
 
@@ -113,6 +115,8 @@ class Torture:
                     asyncio.create_task(ships.freeze(ships.managers[0], frozen_s))
                 )
             ships.managers.append(ships.start_manager())
+            if kill % WORKER_EVERY == 0:
+                ships.kill_worker(self._chance)
             if kill % STOP_EVERY == 0:
                 ships.managers.append(ships.start_manager())
                 await ships.stop_one(self._chance, ships.managers)
@@ -152,7 +156,8 @@ class Torture:
             await asyncio.to_thread(ships.stop, ships.workers)
             self._say("checking")
             counts = checks.check(await self._evidence(plane))
-        print(f"kills {self._options.kills}", *(f"{n} {c}" for n, c in counts.items()), sep=", ")
+        counts = {"kills": self._options.kills, "of workers": ships.workers_killed} | counts
+        print(*(f"{n} {c}" for n, c in counts.items()), sep=", ")
         print("nothing lost, nothing twice, log and views agree")
 
     async def _evidence(self, plane: ControlPlane) -> checks.Evidence:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from subprocess import Popen, TimeoutExpired
 
 from by_cp.deathsig import dying_with_parent
@@ -27,6 +28,7 @@ class Fleet:
         self._pause_s = pause_s
         self._log = (directory / "log").open("ab")
         self._senders_started = 0
+        self.workers_killed = 0
         self.managers: list[Popen[bytes]] = []
         self.senders: list[Popen[bytes]] = []
         self.workers: list[Popen[bytes]] = []
@@ -54,6 +56,14 @@ class Fleet:
         process.kill()
         process.wait()
         return place
+
+    def kill_worker(self, chance: random.Random) -> None:
+        """Kill one of the managers' workers, if there is one."""
+        workers = [pid for manager in self.managers for pid in _workers_of(manager.pid)]
+        if workers:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(chance.choice(workers), SIGKILL)
+                self.workers_killed += 1
 
     async def stop_one(self, chance: random.Random, processes: list[Popen[bytes]]) -> None:
         """Stop one of them in order, and forget it."""
@@ -88,6 +98,18 @@ def _name(process: Popen[bytes]) -> str:
     command = process.args
     assert isinstance(command, list)
     return " ".join(command[command.index(sys.executable, 1) + 1 :])
+
+
+def _workers_of(pid: int) -> list[int]:
+    """Return the children of a process that are workers."""
+    with suppress(OSError):  # the one or the other has ended
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if _runs_worker(child)]
+    return []
+
+
+def _runs_worker(pid: str) -> bool:
+    return b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 
 import plan
 
+from by_cp import logs
 from by_cp.control_plane import ControlPlane
-from by_cp.errors import ByCpError
+from by_cp.errors import FallbackRefused
 from by_cp.log.commands import Configure
 from by_cp.log.redis.store import RedisStore
+from by_cp.patience import Patience
 from by_cp.statemachine.events import (
     AgentPaused,
     AgentResumed,
@@ -68,9 +71,7 @@ def _something(chance: random.Random) -> tuple[SystemEvent, SystemEvent]:
 
 
 async def _set(store: RedisStore, event: SystemEvent) -> None:
-    """Set it, unless the log refuses or the server is away."""
+    """Set it, unless the log refuses: a fallback may not lead in a circle."""
     command = Configure(event=event)
-    try:
-        await store.execute(command)
-    except ByCpError as error:
-        print(f"not set: {error}", flush=True)
+    with suppress(FallbackRefused):
+        await Patience("meddling", logs.named("torture")).call(lambda: store.execute(command))

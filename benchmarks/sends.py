@@ -20,6 +20,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from by_cp import interop
 from by_cp.client import GatewayClient
 from by_cp.embedded import EmbeddedServer
 from by_cp.keys import RedisKeys
@@ -67,10 +68,8 @@ def by_cp_sends(redis: Redis) -> dict[str, Send]:
     }
 
 
-def peer_sends(redis: Redis) -> dict[str, Send]:
-    """Return what is measured of by-framework, if it is installed."""
-    if importlib.util.find_spec("by_framework") is None:
-        return {}
+def peer_sends(redis: Redis, name: str) -> dict[str, Send]:
+    """Return what is measured of by-framework."""
     from by_framework.client.client import GatewayClient as Peer
     from by_framework.core.registry import WorkerRegistry
 
@@ -80,9 +79,24 @@ def peer_sends(redis: Redis) -> dict[str, Send]:
         return lambda _: client.send_message(agent_type, "s1", CONTENT, route_policy=policy)
 
     return {
-        "peer   FAIL_FAST, online": sending("one", "FAIL_FAST"),
-        "peer   WAKE_AND_QUEUE": sending("nobody", "WAKE_AND_QUEUE"),
+        f"{name}  FAIL_FAST, online": sending("one", "FAIL_FAST"),
+        f"{name}  WAKE_AND_QUEUE": sending("nobody", "WAKE_AND_QUEUE"),
     }
+
+
+async def measure(redis: Redis, sends: dict[str, Send], count: int, rounds: int) -> None:
+    """Measure and print."""
+    for name, send in sends.items():
+        figures = []
+        for concurrency in (1, 50):
+            ratios = []
+            for _ in range(rounds):
+                xadd = await per_second(
+                    lambda _: redis.xadd("plain", {"data": CONTENT}), count, concurrency
+                )
+                ratios.append(xadd / await per_second(send, count, concurrency))
+            figures.append(statistics.median(ratios))
+        print(f"{name:38}{figures[0]:>10.1f}{figures[1]:>14.1f}", flush=True)
 
 
 async def main() -> None:
@@ -101,19 +115,12 @@ async def main() -> None:
         print(f"{'plain XADDs that one send costs':38}{'alone':>10}{'50 at once':>14}")
         await register(redis, "one", 0)
         await register(redis, "many", 999)
-        for name, send in (by_cp_sends(redis) | peer_sends(redis)).items():
-            figures = []
-            for concurrency in (1, 50):
-                ratios = []
-                for _ in range(options.rounds):
-                    xadd = await per_second(
-                        lambda _: redis.xadd("plain", {"data": CONTENT}),
-                        options.sends,
-                        concurrency,
-                    )
-                    ratios.append(xadd / await per_second(send, options.sends, concurrency))
-                figures.append(statistics.median(ratios))
-            print(f"{name:38}{figures[0]:>10.1f}{figures[1]:>14.1f}", flush=True)
+        how = (options.sends, options.rounds)
+        await measure(redis, by_cp_sends(redis), *how)
+        if importlib.util.find_spec("by_framework") is not None:
+            await measure(redis, peer_sends(redis, "peer "), *how)
+            with interop.installed():
+                await measure(redis, peer_sends(redis, "peer, switched"), *how)
 
 
 if __name__ == "__main__":

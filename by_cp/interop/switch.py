@@ -20,6 +20,7 @@ from typing import Any
 from by_cp import logs
 from by_cp.errors import InteropUnavailable
 from by_cp.interop import calling, routing
+from by_cp.keys import SCHEMA, SCHEMA_VARIABLE, RedisKeys
 
 KNOWN_RELEASES = ("0.2.1",)
 """Releases of by-framework that can be switched."""
@@ -44,13 +45,14 @@ def install() -> None:
     changes nothing.
 
     Raises:
-        InteropUnavailable: by-framework is not installed, or is a release that this by-cp does not
-            know. Nothing was changed.
+        InteropUnavailable: by-framework is not installed, is a release that this by-cp does not
+            know, or uses another schema of keys. Nothing was changed.
 
     """
     if _originals:
         return
     release = _release()
+    _check_schema(release)
     for module, class_name, method, replacing in _REPLACEMENTS:
         owner: Any = getattr(import_module(f"by_framework.{module}"), class_name)
         original = vars(owner)[method]
@@ -80,6 +82,15 @@ def installed() -> Iterator[None]:
     finally:
         if not before:
             uninstall()
+
+
+def _check_schema(release: str) -> None:
+    theirs = import_module("by_framework.common.constants").RedisKeys
+    if theirs.ctrl_stream("x") != RedisKeys.ctrl_stream("x"):
+        raise InteropUnavailable(
+            f"by-framework {release} does not use the keys of schema {SCHEMA}, as by-cp does here; "
+            f"set {SCHEMA_VARIABLE} to what it uses, for all processes on that server"
+        )
 
 
 def _release() -> str:

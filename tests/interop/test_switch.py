@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +74,21 @@ def test_an_unknown_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InteropUnavailable, match=r"0\.2\.1, only 0\.1\.0: install one of these"):
         interop.install()
     assert methods() == before
+
+
+def test_another_schema_of_keys_is_refused(tmp_path: Path) -> None:
+    """Else the two would look for each other under different keys. 0.2.1 knows schema v1 only."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import by_cp.interop; by_cp.interop.install()"],
+        env={**os.environ, "REDIS_KEY_SCHEMA_VERSION": "v2"},
+        cwd=tmp_path,  # by-framework writes a log file there
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        "InteropUnavailable: by-framework 0.2.1 does not use the keys of schema v2" in done.stderr
+    )
 
 
 async def test_nothing_else_is_needed(redis: Redis, theirs: Redis) -> None:

@@ -278,6 +278,22 @@ async def test_many_adopters_adopt_once(
     assert await client.set_aside() == []
 
 
+async def test_an_adopter_that_dies_loses_nothing(
+    adopter: Adopter, client: Client, store: RedisStore, clock: Seconds
+) -> None:
+    """What it has read and not adopted is still there for the next one."""
+    await client.queues()
+    await client.asks("WAKE_AND_QUEUE", execution_id="exec-2")
+    assert await adopter.run_once() == 0
+    await client.registers("exec-1", "exec-2")
+    await client.queues(execution_id="exec-2")
+    assert await Adopter(store, clock=clock).run_once() == 2
+    clock.advance(int(COMMAND_S * 1000))
+    assert await adopter.run_once() == 1  # what it knew of is in the log by now
+    assert len(await store.held("echo", 10)) == 2
+    assert await client.set_aside() == []
+
+
 async def test_by_cps_own_entries_are_left_alone(
     adopter: Adopter, store: RedisStore, client: Client
 ) -> None:

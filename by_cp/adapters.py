@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from by_cp.log.contract import Store
     from by_cp.log.live import LiveRows
     from by_cp.log.rawlog import RawLog
+    from by_cp.log.redis.heads import Heads
 
 RedisOrStore: TypeAlias = "Redis | Store"
 """What users pass: a client of `redis.asyncio`, or a store."""
@@ -85,6 +86,22 @@ def live_rows_at(url: str) -> LiveRows:
     from by_cp.log.redis.live import RedisLive
 
     return RedisLive(url)
+
+
+def heads_at(url: str) -> Heads:
+    """Return what the heads on a server lead to, at once; whoever asked closes it.
+
+    Args:
+        url: `redis://user:password@host:port/db`, `rediss://…` with TLS, or `unix:///path`.
+
+    Raises:
+        InvalidInput: the URL is none.
+        ServerUnreachable: nobody answers there, or the login is refused.
+
+    """
+    from by_cp.log.redis.heads import Heads
+
+    return Heads(url)
 
 
 def chosen(redis: RedisOrStore | None, registry: HasRedis | None) -> RedisOrStore:

@@ -56,6 +56,15 @@ def time_of(execution_id: str) -> int | None:
     return number >> _RANDOM_BITS if number < 1 << _BITS else None
 
 
+def earliest_time_of(prefix: str) -> int | None:
+    """Return the earliest time, in ms since 1970, of the ids that begin so.
+
+    If none of `new_execution_id`'s does, it is None.
+    """
+    missing = len(EXECUTION_PREFIX) + _LENGTH - len(prefix)
+    return time_of(prefix + "0" * missing) if missing < _LENGTH else None
+
+
 def new_message_id() -> str:
     """Return a fresh id for one message: `msg-` and 128 random bits in hex."""
     return MESSAGE_PREFIX + secrets.token_hex(16)

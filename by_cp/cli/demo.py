@@ -26,9 +26,9 @@ from by_cp.control_plane import ControlPlane
 from by_cp.deathsig import dying_with_parent
 from by_cp.errors import ByCpError
 from by_cp.protocol.responses import SendMessageResponse
-from by_cp.replay.history import rows
+from by_cp.replay.durations import lasting
+from by_cp.replay.history import history
 from by_cp.replay.printing import show
-from by_cp.replay.words import lasting
 from by_cp.replies import text_of
 from by_cp.vocabulary import RoutePolicy
 
@@ -101,7 +101,7 @@ async def _demo() -> int:
             story = Story(plane, console)
             woken = await _tell(story)
         console.print("\n[bold]by-replay[/] of what WAKE_AND_WAIT did:\n")
-        show(woken, rows(await plane.history(woken), payload=False), console)
+        show(history(await plane.history(woken)))
     return 0
 
 

@@ -52,9 +52,8 @@ def build(asked_for: str = "") -> App:
         ("manager", "Wake agents, deliver what is held, expire what is late."),
         ("worker", "Handle the commands of an agent type with a function."),
         ("send", "Send a message to an agent."),
-        ("export", "Export the log into a SQLite file."),
         ("whatif", "Replay recorded traffic under other policies; changes nothing."),
-        ("log", "Archive the log, verify an archive, restore it."),
+        ("log", "Export, archive and restore the log."),
         ("views", "Compare the live rows with the log, and put right what differs."),
     ):
         app.command(f"by_cp.cli.{name}:{name}", name=name, help=None if name == asked_for else text)

@@ -6,13 +6,13 @@ from rich.text import Text
 
 from by_cp.control_plane import ControlPlane
 from by_cp.protocol.responses import SendMessageResponse
-from by_cp.replay.history import Row, rows
+from by_cp.replay.history import Row, history
 from by_cp.statemachine.states import State
 
 
 async def last_step(plane: ControlPlane, response: SendMessageResponse) -> Row:
     """Return where the message's execution stands now."""
-    return rows(await plane.history(response.execution_id))[-1]
+    return history(await plane.history(response.execution_id)).rows[-1]
 
 
 def in_words(response: SendMessageResponse, last: Row, agent_type: str) -> Text:

@@ -1,85 +1,152 @@
 """`by-replay EXECUTION_ID`: what happened to one execution, and why.
 
-argparse, and rich only for the table: this command is typed often, and should answer at once.
+argparse, and imports where they are needed: this command is typed often, and should answer at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from by_cp.urls import URL_DEFAULT, URL_VARIABLE
 
 DESCRIPTION = "Show what happened to one execution, and why."
 EPILOG = """\
 Exit codes: 0 shown; 1 unknown execution, no server, or a history that breaks the state machine's
-law; 2 wrong usage."""
+law; 2 wrong usage; 130 interrupted with Ctrl-C."""
+
+ARCHIVE_VARIABLE = "BY_CP_ARCHIVE"
+"""Environment variable with the directory of the archive."""
+
+INTERRUPTED = 130
+HELP_WIDTH = 80
+
+
+def entry() -> int:
+    """Run the command in a process of its own.
+
+    Nothing in it lives long enough for the garbage collector: to look through all that was imported
+    when the process ends would take a seventh of its time.
+    """
+    gc.disable()
+    try:
+        return main()
+    finally:
+        gc.freeze()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        return _run(_parser().parse_args(arguments))
+        return _run(_parsed(arguments))
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="by-replay", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("execution_id", help="as send_message answers it")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(
+        prog="by-replay",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        # With no width given each option that is added imports shutil.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=HELP_WIDTH),
+    )
+    add = parser.add_argument
+    add(
+        "ids",
+        nargs="+",
+        metavar="ID",
+        help="an execution's id, or the beginning of one; or a message's, session's or trace's id",
+    )
+    add(
         "--url",
-        default=os.environ.get(URL_VARIABLE, URL_DEFAULT),
+        default=os.environ.get(URL_VARIABLE) or URL_DEFAULT,
         help=f"the server (default: ${URL_VARIABLE}, then {URL_DEFAULT})",
     )
-    parser.add_argument("--json", action="store_true", help="print an array of objects")
-    parser.add_argument("--payload", action="store_true", help="show the command, too")
-    parser.add_argument("--version", action="version", version=metadata.version("by-cp"))
+    add("--from", dest="path", metavar="PATH", help="an export or archive, instead of a server")
+    add(
+        "--archive",
+        metavar="DIR",
+        default=os.environ.get(ARCHIVE_VARIABLE),
+        help="the archive of the server's log, for what is no longer on the server "
+        f"(default: ${ARCHIVE_VARIABLE})",
+    )
+    add("--payload", action="store_true", help="show the command, too")
+    add(
+        "--at",
+        metavar="MOMENT",
+        help="only up to a position or time (UTC), and what stood around it then",
+    )
+    add("--diff", metavar="ID", help="what is different in another execution")
+    add("--follow", action="store_true", help="go on until the execution is settled")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="an array of objects")
+    form.add_argument(
+        "--mermaid",
+        nargs="?",
+        const="both",
+        choices=("sequence", "state", "both"),
+        help="diagrams for Mermaid: Markdown with both, or one alone",
+    )
+    form.add_argument("--html", metavar="FILE", help="a page to look at and to share; - is stdout")
+    add("--version", action=_Version, help="show the version, and end")
     return parser
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than most histories."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print the version, and end."""
+        from importlib import metadata
+
+        sys.stdout.write(metadata.version("by-cp") + "\n")
+        parser.exit()
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for other in ("at", "diff", "mermaid", "html"):
+        if options.follow and getattr(options, other):
+            parser.error(f"--follow goes on, so it cannot be combined with --{other}")
+    if options.diff and (options.at or options.mermaid or options.html):
+        parser.error("--diff is printed as text or with --json, and of whole histories")
+    if len(options.ids) > 1 and (options.follow or options.diff or options.at):
+        parser.error("--at, --diff and --follow are about one execution")
+    return options
+
+
 def _run(options: argparse.Namespace) -> int:
-    import asyncio
-
-    from by_cp.control_plane import ControlPlane
     from by_cp.errors import ByCpError
-    from by_cp.log.contract import Entry
-    from by_cp.names import check_name
-    from by_cp.replay.history import rows
+    from by_cp.replay import replaying
 
-    async def fetch() -> list[Entry]:
-        check_name("execution_id", options.execution_id)
-        async with ControlPlane.connect(options.url) as plane:
-            return await plane.history(options.execution_id)
-
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for a terminal that has no arrows
     try:
-        history = rows(asyncio.run(fetch()), payload=options.payload)
+        broken = replaying.run(options)
     except ByCpError as error:
         print(f"by-replay: {error}", file=sys.stderr)  # noqa: T201 - it is a command
         return 1
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # for a terminal that has no arrows
-    if options.json:
-        json.dump([row.as_json() for row in history], sys.stdout, ensure_ascii=False, indent=2)
-        sys.stdout.write("\n")
-    else:
-        from by_cp.replay.printing import show
-
-        show(options.execution_id, history)
     sys.stdout.flush()
-    if any(row.broken for row in history):
-        print("by-replay: this history breaks the state machine's law", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    if broken:
+        print(  # noqa: T201 - it is a command
+            "by-replay: this history breaks the state machine's law, or lacks what was archived: "
+            "see --archive",
+            file=sys.stderr,
+        )
+    return int(broken)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +64,7 @@ def test_wrong_usage_is_exit_code_two(url: str) -> None:
     run(*BY_CP, "send", "echo", "hi", "--no-such-flag", code=2)
 
 
-@pytest.mark.parametrize("command", ["demo", "manager", "worker", "send", "export"])
+@pytest.mark.parametrize("command", ["demo", "manager", "worker", "send", "log"])
 def test_each_command_explains_itself(command: str) -> None:
     """`--help` has the command's own words."""
     assert command in run(*BY_CP, command, "--help")
@@ -164,19 +163,6 @@ async def test_a_manager_wakes_a_worker_and_leaves_nothing_behind(redis: Redis, 
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
     assert not await redis.keys("byai_gateway:registry:worker:online:*")  # it retired, in order
-
-
-def test_the_log_can_be_exported(url: str, tmp_path: Path) -> None:
-    """The export opens in SQLite; run twice it holds everything once."""
-    run(*BY_CP, "send", "echo", "hi", "--url", url, code=3)
-    for _ in range(2):
-        run(*BY_CP, "export", str(tmp_path / "log.db"), "--url", url)
-    database = sqlite3.connect(tmp_path / "log.db")
-    assert database.execute("select event from events order by sort_key").fetchall() == [
-        ("Requested",),
-        ("Rejected",),
-    ]
-    database.close()
 
 
 def _descendants(mark: str) -> list[int]:

@@ -39,6 +39,8 @@ contracts: venv ## Check who imports whom with import-linter
 bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/sends.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/folding.py
+	$(BIN)/python benchmarks/rebuilding.py
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/archive_memory.py
 	$(BIN)/python benchmarks/exporting.py

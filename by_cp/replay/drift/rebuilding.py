@@ -26,7 +26,7 @@ ROUNDS_MAX = 20
 """Rows that change as fast as they are compared are left as they are after so many rounds."""
 TRIES_MAX = 100
 """So often at once a row is put back that has moved on each time; then in the next round again."""
-BATCH = 50
+BATCH = 20
 """Heads that are put back in one round trip."""
 EXPIRING_MS = 60_000
 """A settled head that would expire so soon is not put back."""

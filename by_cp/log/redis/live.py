@@ -23,7 +23,7 @@ from by_cp.log.redis.reader import connection_pool
 from by_cp.projections.rows import PendingRow
 from by_cp.statemachine.position import Position
 
-SCAN_COUNT = 2_000
+SCAN_COUNT = 1_000
 _PREFIX = {
     "circuits": RedisKeys.view_circuit(""),
     "quotas": RedisKeys.view_quota(""),

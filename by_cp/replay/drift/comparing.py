@@ -27,6 +27,8 @@ def compare(
         return {"state": ("", found["state"] or "?")} if _is_there(found) else {}
     if not expired_too and not _is_there(found) and not law.is_open(row):
         return {}
+    if not _is_there(found):
+        return {"state": (row.state.value, "")}
     expected, seen = law.execution(views, row), _plain(found)
     if seen.get("delayed", "") == expected.get("not_before_ms", "") and not seen.get("index"):
         # Not yet moved from the delayed to the rest: the gate does that, and no event says it.

@@ -13,6 +13,10 @@ Progress = Callable[[int], None]
 """Is told of so many more."""
 
 
+PAGE = 1_000
+"""Entries of a page: shorter than usual, because the server does nothing else meanwhile."""
+
+
 class Folding:
     """Views at a position of a log that goes on.
 
@@ -55,7 +59,7 @@ class Folding:
         """
         goes_on = self._log is self._server and self.position != BEGINNING
         read = self._server.continued if goes_on else self._log.pages
-        self._fold(read(self.position), progress)
+        self._fold(read(self.position, count=PAGE), progress)
 
     def fold_until(self, position: Position, progress: Progress | None = None) -> None:
         """Fold from the beginning up to and with a position.

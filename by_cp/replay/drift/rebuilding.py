@@ -16,7 +16,7 @@ from by_cp.log.rawlog import Pages, decoded
 from by_cp.projections.rows import ExecutionRow
 from by_cp.replay.drift import expected as law
 from by_cp.replay.drift.checking import Watch, differences
-from by_cp.replay.drift.folding import Folding
+from by_cp.replay.drift.folding import PAGE, Folding
 from by_cp.replay.drift.restoring import head_of
 from by_cp.replay.drift.verifying import NO_CALL, Difference, closely, rows
 from by_cp.statemachine.events import Event
@@ -26,6 +26,8 @@ ROUNDS_MAX = 20
 """Rows that change as fast as they are compared are left as they are after so many rounds."""
 TRIES_MAX = 100
 """So often at once a row is put back that has moved on each time; then in the next round again."""
+HISTORIES_MAX = 50_000
+"""Of so many executions the histories are kept in memory at once; for each, the log is read."""
 BATCH = 20
 """Heads that are put back in one round trip."""
 EXPIRING_MS = 60_000
@@ -81,9 +83,10 @@ def rebuild(
             if _put_back(folding, live, one):
                 rebuilt.changed.append(one)
         executions += _lost(folding, names, live.now_ms() - retention_ms + EXPIRING_MS)
-        if executions:
-            folding.histories = _histories(log, executions, folding.position)
-            _heads(folding, live, executions, retention_ms, rebuilt)
+        for begin in range(0, len(executions), HISTORIES_MAX):
+            wanted = executions[begin : begin + HISTORIES_MAX]
+            folding.histories = _histories(log, wanted, folding.position)
+            _heads(folding, live, wanted, retention_ms, rebuilt)
             folding.histories = {}
         if not rebuilt.left:
             break
@@ -127,7 +130,7 @@ def _histories(
 ) -> dict[str, list[tuple[Position, Event]]]:
     """Read again what the log says of some executions."""
     found: dict[str, list[tuple[Position, Event]]] = {name: [] for name in wanted}
-    for page in decoded(log.pages(until=until)):
+    for page in decoded(log.pages(until=until, count=PAGE)):
         for position, event in page:
             history = found.get(getattr(event, "execution_id", ""))
             if history is not None:

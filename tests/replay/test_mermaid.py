@@ -38,7 +38,8 @@ async def test_who_told_whom_is_a_sequence(log: str) -> None:
     for line in (
         r"C->>L: 1 Requested<br/>client asks for 'chat'",
         r"L->>M: 3 WakeRequested",
-        r"M-->>L: 4 WakeProgressed",
+        r"M->>P: 4 WakeAttempted",
+        r"M-->>L: 5 WakeProgressed",
         r"L->>A: \d+ Delivered",
         r"Note over L: 1\.9 s later",
     ):

@@ -23,8 +23,8 @@ from by_cp.replay.durations import Stamps, milliseconds
 from by_cp.replay.fields import detail_of
 from by_cp.replay.history import SETTLED
 from by_cp.replay.sqlite.columns import View
-from by_cp.replay.sqlite.schema import EVENTS, STORY, Schema, delete, select, upsert
-from by_cp.replay.sqlite.story import KINDS, Story
+from by_cp.replay.sqlite.schema import EVENTS, STORY, Insert, Schema, delete, select
+from by_cp.replay.sqlite.story import ENDS, KINDS, Story
 from by_cp.statemachine.events import Call, Event
 from by_cp.statemachine.position import BEGINNING, Position, time_ms
 from by_cp.statemachine.states import State
@@ -37,7 +37,6 @@ BUSY_S = 30.0
 
 Entry = tuple[Position, Event]
 
-_INSERT_EVENT = f"insert into events values ({', '.join('?' * len(EVENTS))})"  # noqa: S608 - marks
 _INSERT_REASONS = (
     "insert into events_fts (rowid, reason) select number, reason from events"
     " where number > ? and reason is not null"
@@ -55,7 +54,12 @@ class Export:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._schema = Schema()
-        self._upsert_execution = upsert("executions", list(self._schema.executions))
+        self._insert_events = Insert("events", list(EVENTS))
+        self._insert_executions = Insert("executions", list(self._schema.executions), replace=True)
+        self._insert_rows = {
+            view.name: Insert(view.name, [column.name for column in view.columns], replace=True)
+            for view in self._schema.views
+        }
         self._select_execution = select("executions", list(self._schema.executions))
         self._stamp = Stamps()
         self._views = Views()
@@ -103,8 +107,9 @@ class Export:
         """
         with self._errors("cannot be written"), self._transaction():
             rows, touched = self._fold(entries)
-            self._many(self._upsert_execution, map(self._execution, touched))
-            self._many(_INSERT_EVENT, rows)
+            executions = [self._execution(execution_id) for execution_id in touched]
+            self._insert_executions.write(self._connection, executions)
+            self._insert_events.write(self._connection, rows)
             self._connection.execute(_INSERT_REASONS, (self._number,))
             old = [execution_id for execution_id, is_new in touched.items() if not is_new]
             for view in self._schema.views:
@@ -142,24 +147,26 @@ class Export:
         event: Any
         for position, event in entries:
             number += 1
-            kind = KINDS[type(event)]
+            name, schema, is_of_execution, reason_of, by_of = KINDS[type(event)]
             at_ms = time_ms(position)
-            reason, by = kind.reason(event) or None, kind.by(event) or None
+            reason = (reason_of(event) or None) if reason_of else None
+            by = (by_of(event) or None) if by_of else None
             execution_id = version = before = after = None
-            if kind.is_of_execution:
+            if is_of_execution:
                 execution_id, version = event.execution_id, event.version
-                if execution_id not in states:
+                if execution_id in states:
+                    before = states[execution_id]
+                else:
                     before = self._state(execution_id, version)
                     touched[execution_id] = before is None
-                else:
-                    before = states[execution_id]
-                after = states[execution_id] = step(execution_id, before, kind.name).dest
+                after = states[execution_id] = step(execution_id, before, name).dest
                 story = stories.get(execution_id)
                 if story is None:
                     story = stories[execution_id] = Story(at_ms)
-                story.goes_on(event, after, reason, by)
+                if after in ENDS or story.reason is not None:
+                    story.goes_on(event, after, reason, by)
             detail = detail_of(event).decode()
-            row = (number, position, stamp(at_ms), kind.name, kind.schema, execution_id, version)
+            row = (number, position, stamp(at_ms), name, schema, execution_id, version)
             rows.append((*row, before, after, reason, by, event.cause, detail))
         fold(entries, self._views)
         return rows, touched
@@ -198,9 +205,10 @@ class Export:
             changed = [key for key, row in rows.items() if written.get(key) != row.position]
             gone = [key for key in written if key not in rows]
             self._written[view.name] = {key: row.position for key, row in rows.items()}
-        self._many(delete(view), [(view.key.to_sql(key),) for key in gone])
-        names = [column.name for column in view.columns]
-        self._many(upsert(view.name, names), [view.to_sql(rows[key]) for key in changed])
+        self._connection.executemany(delete(view), [(view.key.to_sql(key),) for key in gone])
+        self._insert_rows[view.name].write(
+            self._connection, [view.to_sql(rows[key]) for key in changed]
+        )
 
     # --- What is in the file already --------------------------------------------------------------
 
@@ -244,9 +252,6 @@ class Export:
 
     def _one(self, query: str) -> Any:
         return self._connection.execute(query).fetchone()
-
-    def _many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        self._connection.executemany(statement, rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

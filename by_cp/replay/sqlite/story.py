@@ -11,6 +11,11 @@ from by_cp.statemachine.states import State
 
 _ENDED_BADLY = frozenset({State.FAILED, State.REJECTED, State.DEADLETTER})
 
+ENDS = _ENDED_BADLY | {State.DELIVERED}
+"""Where an execution may end."""
+
+Getter = Callable[[Any], str]
+
 
 class Kind(NamedTuple):
     """What all events of one class have in common."""
@@ -18,8 +23,8 @@ class Kind(NamedTuple):
     name: str
     schema: int
     is_of_execution: bool
-    reason: Callable[[Any], str | None]
-    by: Callable[[Any], str | None]
+    reason: Getter | None
+    by: Getter | None
 
 
 class Story:
@@ -59,11 +64,9 @@ def _kind(of: type[Event]) -> Kind:
     )
 
 
-def _getter(of: type[Event], field: str) -> Callable[[Any], str | None]:
-    """Return what reads a field, or nothing where there is none."""
-    if field in of.__struct_fields__:
-        return attrgetter(field)
-    return lambda _: None
+def _getter(of: type[Event], field: str) -> Getter | None:
+    """Return what reads a field, if there is one."""
+    return attrgetter(field) if field in of.__struct_fields__ else None
 
 
 KINDS = {of: _kind(of) for of in EVENTS}

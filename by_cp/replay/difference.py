@@ -11,12 +11,11 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from msgspec import structs
-from rich.cells import cell_len
 
 from by_cp.replay.durations import short
 from by_cp.replay.history import History, Row, summary
 from by_cp.replay.printing import STYLES
-from by_cp.replay.terminal import Line, padded, wrapped
+from by_cp.replay.terminal import Line, cell_len, padded, wrapped
 from by_cp.replay.words import COMMAND, shown
 from by_cp.statemachine.events import Call
 

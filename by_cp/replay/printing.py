@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TextIO
+from typing import TextIO
+
+from msgspec import Struct, structs
 
 from by_cp.replay.durations import clock, iso, lasting, moment, short
 from by_cp.replay.history import History, Row, summary
@@ -33,7 +35,7 @@ _LABEL_WIDTH = 12
 _DETAIL_MIN = 20
 
 
-class Columns(NamedTuple):
+class Columns(Struct, frozen=True):
     """How wide the table and its columns are, in cells."""
 
     width: int
@@ -46,7 +48,7 @@ class Columns(NamedTuple):
         """Return columns that hold the rows, closer to one another where that makes them fit."""
         position = max((len(row.position) for row in rows), default=cls(width).position)
         wide = cls(width, position)
-        return wide if wide.fits else wide._replace(gap=1)
+        return wide if wide.fits else structs.replace(wide, gap=1)
 
     @property
     def fits(self) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from by_cp.errors import InvalidInput
 from by_cp.replay.finding import find
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from by_cp.replay.moments import Around
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """What a person typed, and what it means."""
 
     text: str
@@ -132,7 +134,8 @@ def _print(asked: list[Asked], stood: Around | None) -> None:
     from by_cp.replay.terminal import width_of_terminal, write
 
     width = width_of_terminal()
-    for number, (text, histories) in enumerate(asked):
+    for number, one in enumerate(asked):
+        text, histories = one.text, one.histories
         if number:
             sys.stdout.write("\n")
         if len(histories) == 1:

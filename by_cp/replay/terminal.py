@@ -7,11 +7,8 @@ of rich it has only how wide a character is.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from typing import TextIO
-
-from rich.cells import cell_len, chop_cells
 
 Span = tuple[str, str]
 """A text and its style: a colour, `bold`, `dim`, or several of them with spaces between."""
@@ -30,8 +27,7 @@ _CODES = {
     "magenta": "35",
     "cyan": "36",
 }
-_BREAK = re.compile(r"(?<!\d) | (?!(?:ms|s|min|h|d|bytes)\b)")
-"""Where a line may end: at a space, but for one between a number and its unit."""
+_UNITS = frozenset({"ms", "s", "min", "h", "d", "bytes"})
 
 WIDTH_MIN, WIDTH_DEFAULT = 40, 80
 
@@ -85,13 +81,43 @@ def wrapped(text: str, width: int) -> Iterator[str]:
     A number and its unit stay together.
     """
     line = ""
-    for word in re.split(_BREAK, text):
+    for word in _words(text):
         longer = f"{line} {word}" if line else word
         if cell_len(longer) <= width:
             line = longer
             continue
         if line:
             yield line
-        *full, line = chop_cells(word, width) or [""]
+        *full, line = _chopped(word, width)
         yield from full
     yield line
+
+
+def _words(text: str) -> Iterator[str]:
+    """Yield what no line is broken in: words, a number with its unit."""
+    words = text.split(" ")
+    before = words[0]
+    for word in words[1:]:
+        if before[-1:].isdigit() and word.rstrip(";,.") in _UNITS:
+            before = f"{before} {word}"
+        else:
+            yield before
+            before = word
+    yield before
+
+
+def cell_len(text: str) -> int:
+    """Return how wide a text is in a terminal. Only a text that is not ASCII needs a table."""
+    if text.isascii():
+        return len(text)
+    from rich import cells
+
+    return cells.cell_len(text)
+
+
+def _chopped(word: str, width: int) -> list[str]:
+    if word.isascii():
+        return [word[begin : begin + width] for begin in range(0, len(word), width)] or [""]
+    from rich import cells
+
+    return cells.chop_cells(word, width)

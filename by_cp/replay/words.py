@@ -8,7 +8,7 @@ a reason, the evidence, the workers that were seen, the wake, and who decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -49,7 +49,7 @@ _IN_WHY = frozenset({"reason", "evidence", "worker_ids", "epoch", "by"})
 _COMMON = frozenset(ExecutionEvent.__struct_fields__)
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True):
     """What is known around an event."""
 
     now_ms: int
@@ -58,7 +58,7 @@ class Context(NamedTuple):
     """What was asked for; None when the history lacks its beginning."""
 
 
-class Told(NamedTuple):
+class Told(Struct, frozen=True):
     """An event in words, a phrase each."""
 
     did: tuple[str, ...]

@@ -135,6 +135,16 @@ class ControlPlane:
         await _greet(self.redis, self.url)
         await self.store.check()
 
+    async def server_name(self) -> str:
+        """Return what the server is, and its version, such as `Valkey 9.1.2`."""
+        try:
+            facts: Any = await self.redis.info("server")
+        except (RedisError, OSError) as error:
+            raise ServerUnreachable(f"the server does not answer: {error}") from error
+        if "valkey_version" in facts:
+            return f"Valkey {facts['valkey_version']}"
+        return f"Redis {facts.get('redis_version', '?')}"
+
     async def _check_patiently(self, patience: Patience) -> None:
         while True:
             try:

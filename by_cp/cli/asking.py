@@ -1,0 +1,42 @@
+"""What every command that changes something needs: who does it, and leave to do it to many."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from by_cp.errors import InvalidInput
+
+By = Annotated[
+    str | None, Parameter(help="Who does it, for the history; by default the user's name.")
+]
+Yes = Annotated[bool, Parameter(negative=(), help="Do not ask.")]
+
+
+def who(by: str | None) -> str:
+    """Return who does it: as given, or else the user's name."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""
+
+
+def may(what: str, *, yes: bool) -> bool:
+    """Ask whether to do something to many, unless that was said.
+
+    Raises:
+        InvalidInput: there is nobody to ask.
+
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{what}? Nobody is there to ask: add --yes")
+    sys.stderr.write(f"{what}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -1,0 +1,149 @@
+"""`by-cp circuits`: how they stand; forced by hand; when they act by themselves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from cyclopts import App
+from rich.text import Text
+
+from by_cp.cli.asking import By, who
+from by_cp.cli.looking import AsJson, Look, Watch, look_at
+from by_cp.cli.running import Url
+from by_cp.cli.tables import Column, or_hint, plain, table
+from by_cp.control_plane import ControlPlane
+from by_cp.replay.words import lasting
+from by_cp.views import Circuit
+from by_cp.vocabulary import CIRCUIT_POLICY
+
+circuits = App(name="circuits", help="Show how the circuits stand; force one; set when they open.")
+
+
+class Force(StrEnum):
+    """How a circuit is held."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+    AUTO = "AUTO"
+
+
+@circuits.default
+def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
+    """List the circuits that have failed, opened, or have a policy of their own.
+
+    Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
+
+    Args:
+        as_json: Print one JSON document.
+        watch: Show it again every second.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        found = await plane.views.circuits()
+        columns = (
+            Column("Agent type", folds=True),
+            "Circuit",
+            Column("Failed", right=True),
+            "Tries again",
+            Column("Reason", folds=True),
+        )
+        grid = table(columns, map(_cells, found))
+        hint = "No wake has failed, and no policy is set: all circuits are closed."
+        return Look(found, or_hint(grid, len(found), hint))
+
+    return look_at(look, url, as_json=as_json, watch=watch)
+
+
+@circuits.command
+def force(
+    agent_type: str,
+    state: Force,
+    *,
+    reason: str = "",
+    by: By = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> int:
+    """Hold a circuit open or closed; AUTO closes it and lets it act by itself again.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage.
+
+    Args:
+        agent_type: Whose.
+        state: How.
+        reason: Why; callers are told.
+        by: Who.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        await plane.operate.force_circuit(agent_type, state.value, reason, who(by))
+        stands = await plane.views.circuit(agent_type)
+        forced = "forced " if stands.forced else ""
+        said = f"The circuit of {plain(agent_type)} is {forced}{stands.state}."
+        return Look(stands, Text(said if stands.forced else f"{said} It acts by itself."))
+
+    return look_at(look, url, as_json=as_json)
+
+
+@circuits.command
+def policy(
+    agent_type: str = "",
+    *,
+    failures: int = CIRCUIT_POLICY["failures_max"],
+    window: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["window_ms"]),
+    open_for: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["open_ms"]),
+    probes: int = CIRCUIT_POLICY["probes_max"],
+    probe_for: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["probe_ms"]),
+    by: By = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> int:
+    """Set when circuits open and close by themselves.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage.
+
+    Args:
+        agent_type: Whose; without one, of all that have no policy of their own.
+        failures: It opens when so many wakes failed within the window; 0 is never.
+        window: The window, such as 30s or 5m.
+        open_for: For so long it stays open the first time.
+        probes: So many wakes at once may probe it while it is half-open.
+        probe_for: After so long a probe that has not come out is given up.
+        by: Who.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        told = {
+            "failures_max": failures,
+            "window_ms": _ms(window),
+            "open_ms": _ms(open_for),
+            "probes_max": probes,
+            "probe_ms": _ms(probe_for),
+        }
+        await plane.operate.set_circuit_policy(agent_type, **told, by=who(by))
+        whose = f"The circuit of {plain(agent_type)}" if agent_type else "A circuit"
+        within = f"opens after {failures} failed wakes within {lasting(told['window_ms'])}"
+        stays = f", for {lasting(told['open_ms'])} at first"
+        said = f"{whose} {within}{stays}." if failures else f"{whose} never opens by itself."
+        return Look({"agent_type": agent_type, **told}, Text(said))
+
+    return look_at(look, url, as_json=as_json)
+
+
+def _cells(circuit: Circuit) -> tuple[str | int, ...]:
+    waits = circuit.retry_after_ms
+    again = f"in {lasting(waits)}" if waits >= 0 else ("forced" if circuit.forced else "-")
+    return (circuit.agent_type, circuit.state, circuit.failures, again, circuit.reason)
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)

@@ -1,0 +1,80 @@
+"""`by-cp fallback`: who stands in for whom."""
+
+from __future__ import annotations
+
+from cyclopts import App
+from rich.text import Text
+
+from by_cp.cli.asking import By, who
+from by_cp.cli.looking import AsJson, Look, look_at
+from by_cp.cli.running import Url
+from by_cp.cli.tables import Column, or_hint, plain, table
+from by_cp.control_plane import ControlPlane
+
+fallback = App(name="fallback", help="Say which agent type stands in for another.")
+
+
+@fallback.command(name="list")
+def list_(*, as_json: AsJson = False, url: Url = None) -> int:
+    """List who stands in for whom.
+
+    Exit codes: 0 listed; 1 an error; 2 wrong usage.
+
+    Args:
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        found = await plane.views.fallbacks()
+        columns = (Column("Agent type", folds=True), Column("Stands in for it", folds=True))
+        hint = "Nobody stands in. Say who does with `by-cp fallback set AGENT_TYPE SELECTED`."
+        told = [one._asdict() for one in found]
+        return Look(told, or_hint(table(columns, found), len(found), hint))
+
+    return look_at(look, url, as_json=as_json)
+
+
+@fallback.command(name="set")
+def set_(
+    agent_type: str, selected: str, *, by: By = None, as_json: AsJson = False, url: Url = None
+) -> int:
+    """Let an agent type stand in for another that is not online. A circle is refused.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage.
+
+    Args:
+        agent_type: For whom.
+        selected: Who.
+        by: By whom.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+    return _set(agent_type, selected, by, as_json=as_json, url=url)
+
+
+@fallback.command
+def unset(agent_type: str, *, by: By = None, as_json: AsJson = False, url: Url = None) -> int:
+    """Let nobody stand in for an agent type any more.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage.
+
+    Args:
+        agent_type: For whom.
+        by: By whom.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+    return _set(agent_type, "", by, as_json=as_json, url=url)
+
+
+def _set(agent_type: str, selected: str, by: str | None, *, as_json: bool, url: str | None) -> int:
+    async def look(plane: ControlPlane) -> Look:
+        await plane.operate.set_fallback(agent_type, selected, who(by))
+        said = f"{plain(selected) or 'Nobody'} stands in for {plain(agent_type)}."
+        return Look({"agent_type": agent_type, "selected": selected}, Text(said))
+
+    return look_at(look, url, as_json=as_json)

@@ -1,0 +1,82 @@
+"""`by-cp pending`: what is held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from by_cp.cli.looking import AsJson, Limit, Look, Watch, look_at
+from by_cp.cli.running import Url
+from by_cp.cli.tables import Column, age, or_hint, table
+from by_cp.control_plane import ControlPlane
+from by_cp.projections.rows import PendingRow
+from by_cp.replay.words import lasting
+from by_cp.statemachine.position import time_ms
+
+
+def pending(
+    *,
+    agent_type: str | None = None,
+    tenant: str | None = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    watch: Watch = False,
+    url: Url = None,
+) -> int:
+    """List the commands that are held, as they will be delivered; the delayed last.
+
+    Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
+
+    Args:
+        agent_type: Of this agent type alone.
+        tenant: Of this tenant alone; "" is those that have none.
+        limit: So many.
+        as_json: Print one JSON document.
+        watch: Show it again every second.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        rows = await plane.views.pending(agent_type, tenant, limit)
+        now_ms = await plane.store.now_ms()
+        columns = (
+            Column("Execution", folds=True),
+            Column("Agent type", folds=True),
+            Column("Tenant", folds=True),
+            Column("Prio", right=True),
+            "Held for",
+            "Due",
+        )
+        grid = table(
+            columns, ((*_cells(row), age(row.position, now_ms), _due(row, now_ms)) for row in rows)
+        )
+        hint = "Nothing is held."
+        return Look([_told(row) for row in rows], or_hint(grid, len(rows), hint))
+
+    return look_at(look, url, as_json=as_json, watch=watch)
+
+
+def _cells(row: PendingRow) -> tuple[str, str, str, int]:
+    return (row.execution_id, row.agent_type, row.user_code, row.priority)
+
+
+def _due(row: PendingRow, now_ms: int) -> str:
+    if row.not_before_ms > now_ms:
+        return f"not for {lasting(row.not_before_ms - now_ms)}"
+    if not row.due_ms:
+        return "-"
+    return f"in {lasting(row.due_ms - now_ms)}" if row.due_ms > now_ms else "past"
+
+
+def _told(row: PendingRow) -> dict[str, Any]:
+    return {
+        "execution_id": row.execution_id,
+        "agent_type": row.agent_type,
+        "user_code": row.user_code,
+        "region": row.region,
+        "priority": row.priority,
+        "held_since_ms": time_ms(row.position),
+        "due_ms": row.due_ms,
+        "not_before_ms": row.not_before_ms,
+        "position": row.position,
+    }

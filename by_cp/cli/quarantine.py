@@ -1,0 +1,129 @@
+"""`by-cp quarantine`: what could not be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cyclopts import App
+from rich.console import Group
+from rich.text import Text
+
+from by_cp.cli.asking import Yes, may
+from by_cp.cli.looking import AsJson, Limit, Look, look_at, show
+from by_cp.cli.running import Url, fail, run, server_url
+from by_cp.cli.tables import Column, ago, lines, or_hint, plain, table
+from by_cp.control_plane import ControlPlane
+from by_cp.log.contract import Quarantined
+from by_cp.statemachine.position import time_ms
+
+quarantine = App(name="quarantine", help="List entries that could not be read; put back, or drop.")
+
+
+@quarantine.command(name="list")
+def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> int:
+    """List what was set aside, the oldest first.
+
+    Exit codes: 0 listed; 1 an error; 2 wrong usage.
+
+    Args:
+        limit: So many.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        found = await plane.quarantine.list(limit)
+        now_ms = await plane.store.now_ms()
+        columns = ("Entry", "Set aside", Column("Stream", folds=True), Column("Reason", folds=True))
+        cells = (
+            (e.entry_id, ago(time_ms(e.entry_id), now_ms), _stream(e), e.reason) for e in found
+        )
+        grid = table(columns, cells)
+        hint = "Nothing is set aside: all entries could be read."
+        return Look([_told(entry) for entry in found], or_hint(grid, len(found), hint))
+
+    return look_at(look, url, as_json=as_json)
+
+
+@quarantine.command(name="show")
+def show_one(entry_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
+    """Show one entry, with what it says.
+
+    Exit codes: 0 shown; 1 an error; 2 wrong usage.
+
+    Args:
+        entry_id: Which, as it is listed.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        entry = await plane.quarantine.show(entry_id)
+        pairs = [("entry", entry.entry_id), ("stream", entry.stream), ("reason", entry.reason)]
+        return Look(_told(entry), Group(lines(pairs), "", Text(plain(entry.data))))
+
+    return look_at(look, url, as_json=as_json)
+
+
+@quarantine.command
+def reinject(entry_id: str, *, data: str = "", as_json: AsJson = False, url: Url = None) -> int:
+    """Put an entry back into the stream that it came from.
+
+    Exit codes: 0 done; 1 an error, or it is gone; 2 wrong usage.
+
+    Args:
+        entry_id: Which, as it is listed.
+        data: What it shall say instead.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+
+    async def work() -> int:
+        async with ControlPlane.connect(server_url(url)) as plane:
+            entry = await plane.quarantine.show(entry_id)
+            if not await plane.quarantine.reinject(entry, data):
+                return fail(f"entry {entry_id} is gone")
+        told = {"entry_id": entry_id, "stream": entry.stream}
+        show(Look(told, Text(f"It is back in {plain(entry.stream)}.")), as_json=as_json)
+        return 0
+
+    return run(work())
+
+
+@quarantine.command
+def drop(*entry_ids: str, yes: Yes = False, as_json: AsJson = False, url: Url = None) -> int:
+    """Remove entries for good.
+
+    Exit codes: 0 done; 1 an error, or one is gone; 2 wrong usage.
+
+    Args:
+        entry_ids: Which, as they are listed.
+        yes: Do not ask.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+    if not entry_ids:
+        return fail("name the entries, as `by-cp quarantine list` has them", 2)
+
+    async def work() -> int:
+        async with ControlPlane.connect(server_url(url)) as plane:
+            entries = [await plane.quarantine.show(entry_id) for entry_id in entry_ids]
+            if not may(f"Drop {len(entries):,} entries for good", yes=yes):
+                return fail("nothing was done")
+            dropped = [e.entry_id for e in entries if await plane.quarantine.drop(e)]
+        show(Look({"dropped": dropped}, Text(f"{len(dropped):,} dropped.")), as_json=as_json)
+        return 0 if len(dropped) == len(entries) else 1
+
+    return run(work())
+
+
+def _stream(entry: Quarantined) -> str:
+    return entry.stream.partition("control_plane:")[2] or entry.stream
+
+
+def _told(entry: Quarantined) -> dict[str, Any]:
+    return entry._asdict() | {"set_aside_ms": time_ms(entry.entry_id)}

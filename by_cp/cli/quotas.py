@@ -1,0 +1,125 @@
+"""`by-cp quotas`: what tenants use and may use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cyclopts import App
+from rich.table import Table
+from rich.text import Text
+
+from by_cp.cli.asking import By, who
+from by_cp.cli.looking import AsJson, Look, Watch, look_at
+from by_cp.cli.running import Url, fail
+from by_cp.cli.tables import Column, limit, or_hint, plain, table
+from by_cp.control_plane import ControlPlane
+from by_cp.replay.words import lasting
+from by_cp.views import Quota
+
+quotas = App(name="quotas", help="Show what tenants use and may use; set it.")
+
+
+@quotas.default
+def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
+    """List the tenants, what they have in flight, and their limits.
+
+    Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
+
+    Args:
+        as_json: Print one JSON document.
+        watch: Show it again every second.
+        url: The server.
+
+    """
+
+    async def look(plane: ControlPlane) -> Look:
+        found = await plane.views.quotas()
+        hint = "No tenant has been seen. Set a quota with `by-cp quotas set TENANT --in-flight N`."
+        return Look(found, or_hint(_grid(found), len(found), hint))
+
+    return look_at(look, url, as_json=as_json, watch=watch)
+
+
+@quotas.command(name="set")
+def set_(
+    tenant: str = "",
+    *,
+    in_flight: int | None = None,
+    rate: int | None = None,
+    per: timedelta = timedelta(seconds=1),
+    burst: int = 1,
+    depth: int | None = None,
+    agent_type: str | None = None,
+    by: By = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> int:
+    """Set a tenant's limits; those that are not named stay as they are.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage.
+
+    Args:
+        tenant: Whose.
+        in_flight: So many commands in flight; -1 is any number.
+        rate: So many calls in each period; 0 is any number.
+        per: The period, such as 1s or 1m.
+        burst: So many calls may come at once.
+        depth: So many commands held; -1 is any number.
+        agent_type: With --depth, and without a tenant: so many held for this agent type.
+        by: Who.
+        as_json: Print one JSON document.
+        url: The server.
+
+    """
+    if in_flight is rate is depth is None:
+        return fail("nothing to set: name --in-flight, --rate or --depth", 2)
+    if bool(tenant) == bool(agent_type):
+        return fail("name either a tenant or, for its depth, an --agent-type", 2)
+    if agent_type and not in_flight is rate is None:
+        return fail("an agent type has a --depth only", 2)
+
+    async def look(plane: ControlPlane) -> Look:
+        operate, name = plane.operate, who(by)
+        if in_flight is not None:
+            await operate.set_quota(tenant, in_flight, name)
+        if rate is not None:
+            period_ms = round(per.total_seconds() * 1000)
+            await operate.set_rate(tenant, rate, period_ms, burst, name)
+        if depth is not None and agent_type:
+            await operate.set_depth(depth, agent_type=agent_type, by=name)
+            told = {"agent_type": agent_type, "depth_max": depth}
+            return Look(told, Text(f"For {plain(agent_type)} {_at_most(depth)} may be held."))
+        if depth is not None:
+            await operate.set_depth(depth, user_code=tenant, by=name)
+        quota = await plane.views.quota(tenant)
+        return Look(quota, _grid([quota]))
+
+    return look_at(look, url, as_json=as_json)
+
+
+def _grid(found: list[Quota]) -> Table:
+    columns = (
+        Column("Tenant", folds=True),
+        Column("In flight", right=True),
+        Column("At most", right=True),
+        Column("Held at most", right=True),
+        "Rate",
+    )
+    return table(
+        columns,
+        (
+            (q.user_code, q.in_flight, limit(q.in_flight_max), limit(q.depth_max), _rate(q))
+            for q in found
+        ),
+    )
+
+
+def _rate(quota: Quota) -> str:
+    if not quota.rate_count:
+        return "-"
+    burst = f", {quota.rate_burst:,} at once" if quota.rate_burst > 1 else ""
+    return f"{quota.rate_count:,} in {lasting(quota.rate_period_ms)}{burst}"
+
+
+def _at_most(depth: int) -> str:
+    return "any number" if depth < 0 else f"at most {depth:,}"

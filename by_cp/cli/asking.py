@@ -13,7 +13,7 @@ from by_cp.errors import InvalidInput
 By = Annotated[
     str | None, Parameter(help="Who does it, for the history; by default the user's name.")
 ]
-Yes = Annotated[bool, Parameter(negative=(), help="Do not ask.")]
+Yes = Annotated[bool, Parameter(negative=(), show_default=False, help="Do not ask.")]
 
 
 def who(by: str | None) -> str:

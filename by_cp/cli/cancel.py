@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from msgspec import structs
+
 from by_cp.cli.asking import By, Yes, may, who
 from by_cp.cli.looking import AsJson, Look, show
 from by_cp.cli.running import Url, fail, run, server_url
-from by_cp.cli.tables import Column, table
+from by_cp.cli.tables import Column, counted, table
 from by_cp.control_plane import ControlPlane
+from by_cp.errors import TransitionError
+from by_cp.log.answers import Outcome
 from by_cp.vocabulary import ErrorCode
 
 TOO_LATE = 3
 """Exit code when something was settled before it could be cancelled."""
 
 LIMIT = 1_000_000
+AT_ONCE = 100
+SHOWN_MAX = 50
+"""So many are shown to people one by one; `--json` has all."""
 
 
 def cancel(
@@ -52,14 +61,41 @@ def cancel(
             if filtered:
                 held = await plane.views.pending(agent_type, tenant, LIMIT)
                 ids = tuple(row.execution_id for row in held)
-                if ids and not may(f"Cancel {len(ids):,} held commands", yes=yes):
+                if ids and not may(
+                    f"Cancel {counted(len(ids), 'held command', 'held commands')}", yes=yes
+                ):
                     return fail("nothing was done")
-            outcomes = [await plane.operate.cancel(e, reason, who(by)) for e in ids]
-        columns = (Column("Execution", folds=True), "State", Column("Why", folds=True))
-        cells = ((o.execution_id, o.state, o.reason) for o in outcomes)
-        seen = Look(outcomes, table(columns, cells) if outcomes else "Nothing is held.")
-        show(seen, as_json=as_json)
-        cancelled = all(o.code == ErrorCode.EXECUTION_CANCELLED for o in outcomes)
-        return 0 if cancelled else TOO_LATE
+            outcomes = []
+            for first in range(0, len(ids), AT_ONCE):
+                some = ids[first : first + AT_ONCE]
+                outcomes += await asyncio.gather(*(_one(plane, e, reason, who(by)) for e in some))
+        show(_look(outcomes), as_json=as_json)
+        if any(not outcome.status for outcome in outcomes):
+            return 1
+        return 0 if all(map(_is_cancelled, outcomes)) else TOO_LATE
 
     return run(work())
+
+
+async def _one(plane: ControlPlane, execution_id: str, reason: str, by: str) -> Outcome:
+    """Cancel one. What cannot be cancelled at all has no status, and says why."""
+    try:
+        return await plane.operate.cancel(execution_id, reason, by)
+    except TransitionError as error:
+        return Outcome(execution_id, "", "-", "", reason=str(error))
+
+
+def _look(outcomes: list[Outcome]) -> Look:
+    told = [structs.asdict(outcome) for outcome in outcomes]
+    if not outcomes:
+        return Look(told, "Nothing is held.")
+    if len(outcomes) > SHOWN_MAX:
+        count = sum(map(_is_cancelled, outcomes))
+        rest = f"; {len(outcomes) - count:,} were settled before" if count < len(outcomes) else ""
+        return Look(told, f"{count:,} cancelled{rest}.")
+    columns = (Column("Execution", whole=True), "State", Column("Why", share=1))
+    return Look(told, table(columns, ((o.execution_id, o.state, o.reason) for o in outcomes)))
+
+
+def _is_cancelled(outcome: Outcome) -> bool:
+    return outcome.code == ErrorCode.EXECUTION_CANCELLED

@@ -10,14 +10,17 @@ from rich.text import Text
 
 from by_cp.cli.asking import By, who
 from by_cp.cli.looking import AsJson, Look, Watch, look_at
-from by_cp.cli.running import Url
+from by_cp.cli.running import EXIT_CODES, Url
 from by_cp.cli.tables import Column, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.replay.words import lasting
 from by_cp.views import Circuit
 from by_cp.vocabulary import CIRCUIT_POLICY
 
-circuits = App(name="circuits", help="Show how the circuits stand; force one; set when they open.")
+circuits = App(
+    name="circuits",
+    help="Show how the circuits stand; force one; set when they open.\n\n" + EXIT_CODES,
+)
 
 
 class Force(StrEnum):
@@ -44,11 +47,11 @@ def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> i
     async def look(plane: ControlPlane) -> Look:
         found = await plane.views.circuits()
         columns = (
-            Column("Agent type", folds=True),
+            Column("Agent type", share=1),
             "Circuit",
             Column("Failed", right=True),
             "Tries again",
-            Column("Reason", folds=True),
+            Column("Reason", share=2),
         )
         grid = table(columns, map(_cells, found))
         hint = "No wake has failed, and no policy is set: all circuits are closed."

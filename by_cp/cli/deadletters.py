@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from by_cp.cli.looking import AsJson, Limit, Look, look_at
-from by_cp.cli.running import Url
+from by_cp.cli.running import EXIT_CODES, Url
 from by_cp.cli.tables import Column, ago, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.deadletters import Filter
@@ -26,7 +26,8 @@ Since = Annotated[timedelta | None, Parameter(help="Buried within the last, such
 Until = Annotated[timedelta | None, Parameter(help="Buried before that, such as 10m ago.")]
 
 deadletters = App(
-    name="deadletters", help="List what could not be delivered; show one with its history."
+    name="deadletters",
+    help="List what could not be delivered; show one with its history.\n\n" + EXIT_CODES,
 )
 
 
@@ -64,11 +65,11 @@ def show_all(
         found = await plane.dead_letters.list(which, limit)
         total = await plane.dead_letters.count(which)
         columns = (
-            Column("Execution", folds=True),
-            Column("Agent type", folds=True),
-            Column("Tenant", folds=True),
+            Column("Execution", whole=True),
+            Column("Agent type", share=1),
+            Column("Tenant", share=1),
             "Buried",
-            Column("Reason", folds=True),
+            Column("Reason", share=2),
         )
         grid = table(
             columns,

@@ -22,7 +22,7 @@ POLL_S = 0.25
 def drain(
     agent_type: str,
     *,
-    wait: Annotated[bool, Parameter(negative=())] = False,
+    wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     timeout: timedelta | None = None,
     reason: str = "",
     by: By = None,

@@ -7,11 +7,11 @@ from rich.text import Text
 
 from by_cp.cli.asking import By, who
 from by_cp.cli.looking import AsJson, Look, look_at
-from by_cp.cli.running import Url
+from by_cp.cli.running import EXIT_CODES, Url
 from by_cp.cli.tables import Column, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 
-fallback = App(name="fallback", help="Say which agent type stands in for another.")
+fallback = App(name="fallback", help="Say which agent type stands in for another.\n\n" + EXIT_CODES)
 
 
 @fallback.command(name="list")
@@ -28,7 +28,7 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> int:
 
     async def look(plane: ControlPlane) -> Look:
         found = await plane.views.fallbacks()
-        columns = (Column("Agent type", folds=True), Column("Stands in for it", folds=True))
+        columns = (Column("Agent type", share=1), Column("Stands in for it", share=1))
         hint = "Nobody stands in. Say who does with `by-cp fallback set AGENT_TYPE SELECTED`."
         told = [one._asdict() for one in found]
         return Look(told, or_hint(table(columns, found), len(found), hint))

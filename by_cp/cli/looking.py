@@ -17,9 +17,15 @@ from by_cp.cli.running import fail, run, server_url
 from by_cp.control_plane import ControlPlane
 
 AsJson = Annotated[
-    bool, Parameter(name="--json", negative=(), help="Print one JSON document, for scripts.")
+    bool,
+    Parameter(
+        name="--json", negative=(), show_default=False, help="Print one JSON document, for scripts."
+    ),
 ]
-Watch = Annotated[bool, Parameter(negative=(), help="Show it again every second, until Ctrl-C.")]
+Watch = Annotated[
+    bool,
+    Parameter(negative=(), show_default=False, help="Show it again every second, until Ctrl-C."),
+]
 Limit = Annotated[int, Parameter(help="So many rows at most.")]
 
 INTERVAL_S = 1.0

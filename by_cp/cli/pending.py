@@ -40,9 +40,9 @@ def pending(
         rows = await plane.views.pending(agent_type, tenant, limit)
         now_ms = await plane.store.now_ms()
         columns = (
-            Column("Execution", folds=True),
-            Column("Agent type", folds=True),
-            Column("Tenant", folds=True),
+            Column("Execution", whole=True),
+            Column("Agent type", share=1),
+            Column("Tenant", share=1),
             Column("Prio", right=True),
             "Held for",
             "Due",

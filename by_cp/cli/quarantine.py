@@ -10,13 +10,16 @@ from rich.text import Text
 
 from by_cp.cli.asking import Yes, may
 from by_cp.cli.looking import AsJson, Limit, Look, look_at, show
-from by_cp.cli.running import Url, fail, run, server_url
-from by_cp.cli.tables import Column, ago, lines, or_hint, plain, table
+from by_cp.cli.running import EXIT_CODES, Url, fail, run, server_url
+from by_cp.cli.tables import Column, ago, counted, lines, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.log.contract import Quarantined
 from by_cp.statemachine.position import time_ms
 
-quarantine = App(name="quarantine", help="List entries that could not be read; put back, or drop.")
+quarantine = App(
+    name="quarantine",
+    help="List entries that could not be read; put back, or drop.\n\n" + EXIT_CODES,
+)
 
 
 @quarantine.command(name="list")
@@ -35,7 +38,7 @@ def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> in
     async def look(plane: ControlPlane) -> Look:
         found = await plane.quarantine.list(limit)
         now_ms = await plane.store.now_ms()
-        columns = ("Entry", "Set aside", Column("Stream", folds=True), Column("Reason", folds=True))
+        columns = ("Entry", "Set aside", Column("Stream", share=1), Column("Reason", share=2))
         cells = (
             (e.entry_id, ago(time_ms(e.entry_id), now_ms), _stream(e), e.reason) for e in found
         )
@@ -112,7 +115,7 @@ def drop(*entry_ids: str, yes: Yes = False, as_json: AsJson = False, url: Url = 
     async def work() -> int:
         async with ControlPlane.connect(server_url(url)) as plane:
             entries = [await plane.quarantine.show(entry_id) for entry_id in entry_ids]
-            if not may(f"Drop {len(entries):,} entries for good", yes=yes):
+            if not may(f"Drop {counted(len(entries), 'entry', 'entries')} for good", yes=yes):
                 return fail("nothing was done")
             dropped = [e.entry_id for e in entries if await plane.quarantine.drop(e)]
         show(Look({"dropped": dropped}, Text(f"{len(dropped):,} dropped.")), as_json=as_json)

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from by_cp.cli.asking import By, who
 from by_cp.cli.looking import AsJson, Look, Watch, look_at
-from by_cp.cli.running import Url, fail
+from by_cp.cli.running import EXIT_CODES, Url, fail
 from by_cp.cli.tables import Column, limit, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.replay.words import lasting
 from by_cp.views import Quota
 
-quotas = App(name="quotas", help="Show what tenants use and may use; set it.")
+quotas = App(name="quotas", help="Show what tenants use and may use; set it.\n\n" + EXIT_CODES)
 
 
 @quotas.default
@@ -99,7 +99,7 @@ def set_(
 
 def _grid(found: list[Quota]) -> Table:
     columns = (
-        Column("Tenant", folds=True),
+        Column("Tenant", share=1),
         Column("In flight", right=True),
         Column("At most", right=True),
         Column("Held at most", right=True),

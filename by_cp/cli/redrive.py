@@ -14,10 +14,11 @@ from by_cp.cli.deadletters import AgentType, Reason, Since, Tenant, Until, filte
 from by_cp.cli.looking import AsJson, Look, show
 from by_cp.cli.progress import progress
 from by_cp.cli.running import Url, fail, run, server_url
-from by_cp.cli.tables import Column, lines, plain, table
+from by_cp.cli.tables import Column, counted, lines, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.deadletters import CONCURRENCY, Filter, Many, Progress, Redriven
 from by_cp.errors import TransitionError
+from by_cp.statemachine.states import State
 
 LEFT = 3
 """Exit code when some were left as they are."""
@@ -25,13 +26,13 @@ LEFT = 3
 
 def redrive(
     *execution_ids: str,
-    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    every: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
     agent_type: AgentType = None,
     tenant: Tenant = None,
     reason: Reason = "",
     since: Since = None,
     until: Until = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     rate: float | None = None,
     concurrency: int = CONCURRENCY,
     yes: Yes = False,
@@ -74,17 +75,17 @@ def redrive(
             if execution_ids and not dry_run:
                 return await _named(plane, execution_ids, who(by), as_json=as_json)
             if execution_ids:
-                raise_for = [await plane.dead_letters.show(e) for e in execution_ids]
-                dead = sum(letter.state == "DEADLETTER" for letter in raise_for)
+                letters = [await plane.dead_letters.show(e) for e in execution_ids]
+                dead = sum(letter.state == State.DEADLETTER for letter in letters)
                 show(_dry(dead), as_json=as_json)
                 return 0
             now_ms = await plane.store.now_ms()
             which = filter_of(now_ms, agent_type, tenant, reason, since, until)
             count = await plane.dead_letters.count(which)
-            if dry_run or not count:
+            if dry_run:
                 show(_dry(count), as_json=as_json)
                 return 0
-            if not may(f"Redrive {count:,} dead letters", yes=yes):
+            if count and not may(f"Redrive {_letters(count)}", yes=yes):
                 return fail("nothing was done")
             bulk = _Bulk(plane, which, who(by), rate, concurrency)
             return await bulk.run(count, as_json=as_json)
@@ -94,10 +95,10 @@ def redrive(
 
 async def _named(plane: ControlPlane, ids: tuple[str, ...], by: str, *, as_json: bool) -> int:
     done = [await _one(plane, execution_id, by) for execution_id in ids]
-    columns = (Column("Execution", folds=True), "Redriven", "State", Column("Why not", folds=True))
+    columns = (Column("Execution", whole=True), "Redriven", "State", Column("Why not", share=2))
     cells = ((o.execution_id, "yes" if o.done else "no", o.state or "-", o.why) for o in done)
     show(Look([one._asdict() for one in done], table(columns, cells)), as_json=as_json)
-    return LEFT if any(one.state in ("", "DEADLETTER") for one in done) else 0
+    return LEFT if any(one.state in ("", State.DEADLETTER) for one in done) else 0
 
 
 async def _one(plane: ControlPlane, execution_id: str, by: str) -> Redriven:
@@ -145,8 +146,11 @@ class _Bulk:
 
 
 def _dry(count: int) -> Look:
-    noun = "dead letter" if count == 1 else "dead letters"
-    return Look({"would_redrive": count}, Text(f"{count:,} {noun}; nothing was done."))
+    return Look({"would_redrive": count}, Text(f"{_letters(count)}; nothing was done."))
+
+
+def _letters(count: int) -> str:
+    return counted(count, "dead letter", "dead letters")
 
 
 def _told(many: Many, *, interrupted: bool) -> Look:

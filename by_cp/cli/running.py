@@ -19,6 +19,9 @@ Url = Annotated[
     Parameter(help=f"The server; by default ${URL_VARIABLE}, then {URL_DEFAULT}."),
 ]
 
+EXIT_CODES = "Exit codes: 0 done; 1 an error, in one line; 2 wrong usage; 130 Ctrl-C."
+"""What the help of a group of commands says of them."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 

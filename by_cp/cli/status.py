@@ -34,7 +34,7 @@ async def _look(plane: ControlPlane) -> Look:
     server = f"{without_password(plane.url)}, {await plane.server_name()}"
     agents = table(
         (
-            Column("Agent type", folds=True),
+            Column("Agent type", share=1),
             Column("Workers", right=True),
             Column("Held", right=True),
             Column("At most", right=True),

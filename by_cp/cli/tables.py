@@ -23,6 +23,9 @@ STYLES = {
 }
 """Words that have a colour wherever they stand in a table."""
 
+ID_LENGTH = 31
+"""So long is an execution_id that by-cp makes."""
+
 Cell = str | int | Text
 
 
@@ -32,30 +35,37 @@ class Column:
     Args:
         title: what stands above it.
         right: its cells are numbers.
-        folds: its cells may be long; they go on in the next line, and nothing of them is lost.
+        share: its cells may be long, and it gets such a share of the room that is left; what does
+            not fit goes on in the next line.
+        whole: its cells are for copying: those of the usual length stay on one line.
 
     """
 
-    def __init__(self, title: str, *, right: bool = False, folds: bool = False) -> None:
+    def __init__(
+        self, title: str, *, right: bool = False, share: int = 0, whole: bool = False
+    ) -> None:
         self.title = title
         self.right = right
-        self.folds = folds
+        self.share = share
+        self.whole = whole
 
 
 def table(columns: Iterable[str | Column], rows: Iterable[Iterable[Cell]]) -> Table:
     """Return a table; its cells are shown as they are, whatever they hold."""
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
+    shown = [[_shown(cell) for cell in row] for row in rows]
+    for number, column in enumerate(columns):
         one = Column(column) if isinstance(column, str) else column
+        longest = max((row[number].cell_len for row in shown), default=0)
         grid.add_column(
             one.title,
             justify="right" if one.right else "left",
-            no_wrap=not one.folds,
-            overflow="fold" if one.folds else "ellipsis",
-            ratio=1 if one.folds else None,
+            no_wrap=not one.share and not (one.whole and longest > ID_LENGTH),
+            overflow="fold",
+            ratio=one.share or None,
         )
-    for row in rows:
-        grid.add_row(*map(_shown, row))
+    for row in shown:
+        grid.add_row(*row)
     return grid
 
 
@@ -72,6 +82,11 @@ def lines(pairs: Iterable[tuple[str, Cell]]) -> Table:
 def or_hint(grid: RenderableType, rows: int, hint: str) -> RenderableType:
     """Return a table or, if it has no rows, what to say instead."""
     return grid if rows else Text(hint, style="dim")
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def age(position: Position, now_ms: int) -> str:

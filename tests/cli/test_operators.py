@@ -7,9 +7,11 @@ import os
 import pty
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
+from by_cp.keys import RedisKeys
 from tests.cli.operating import BY_CP, Command, hold, plane_with_dead_letters
 from tests.contract.acting import LEASE_MS, online, release
 from tests.waiting import until
@@ -152,16 +154,20 @@ async def test_drain_waits_until_nothing_is_held(url: str, by_cp: Command) -> No
 async def test_what_is_set_aside_is_shown_put_back_and_dropped(url: str, by_cp: Command) -> None:
     """Each by its id."""
     async with plane_with_dead_letters(url, 0) as plane:
-        fields = {b"data": b"no\x1bthing", b"by-cp:from": b"somewhere", b"by-cp:reason": b"no JSON"}
-        first, second = [
-            (await plane.redis.xadd("byai_gateway:control_plane:mgmt:quarantine", fields)).decode()
-            for _ in range(2)
-        ]
+        fields: Any = {
+            b"data": b"no\x1bthing",
+            b"by-cp:from": b"somewhere",
+            b"by-cp:reason": b"no JSON",
+        }
+        redis: Any = plane.redis
+        for _ in range(2):
+            await redis.xadd(RedisKeys.quarantine(), fields)
+        first, second = [entry.entry_id for entry in await plane.quarantine.list()]
         listed = await asyncio.to_thread(by_cp.json, "quarantine", "list")
         assert [entry["entry_id"] for entry in listed] == [first, second]
         assert r"no\x1bthing" in await asyncio.to_thread(by_cp, "quarantine", "show", second)
         await asyncio.to_thread(by_cp, "quarantine", "reinject", first, "--data", "{}")
-        assert (await plane.redis.xrange("somewhere"))[0][1] == {b"data": b"{}"}
+        assert (await redis.xrange("somewhere"))[0][1] == {b"data": b"{}"}
     drop = ("quarantine", "drop", second)
     assert "--yes" in await asyncio.to_thread(lambda: by_cp(*drop, code=1))
     await asyncio.to_thread(by_cp, *drop, "--yes")

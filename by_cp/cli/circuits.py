@@ -13,7 +13,7 @@ from by_cp.cli.looking import AsJson, Look, Watch, look_at
 from by_cp.cli.running import EXIT_CODES, Url
 from by_cp.cli.tables import Column, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
-from by_cp.replay.words import lasting
+from by_cp.replay.durations import lasting
 from by_cp.views import Circuit
 from by_cp.vocabulary import CIRCUIT_POLICY
 

@@ -16,8 +16,9 @@ from by_cp.cli.tables import Column, ago, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.deadletters import Filter
 from by_cp.log.contract import DeadLetter
-from by_cp.replay.history import rows
-from by_cp.replay.printing import table as history_table
+from by_cp.replay.history import history
+from by_cp.replay.printing import lines as history_lines
+from by_cp.replay.terminal import Line, width_of_terminal
 
 AgentType = Annotated[str | None, Parameter(help="Of this agent type alone.")]
 Tenant = Annotated[str | None, Parameter(help='Of this tenant alone; "" is those that have none.')]
@@ -101,18 +102,20 @@ def show(execution_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
 
     async def look(plane: ControlPlane) -> Look:
         letter = await plane.dead_letters.show(execution_id)
-        history = rows(letter.history)
+        steps = history(letter.history)
         command = json.loads(letter.command) if letter.command else None
         told = {
             "execution_id": execution_id,
             "state": letter.state,
             "reason": letter.reason,
             "command": command,
-            "history": [row.as_json() for row in history],
+            "history": [row.as_json() for row in steps.rows],
         }
         pretty = json.dumps(command, indent=2, ensure_ascii=False) if command else "no command"
         body = "\n".join(map(plain, pretty.splitlines()))
-        return Look(told, Group(history_table(execution_id, history), "", Text(body)))
+        return Look(
+            told, Group(*map(_line, history_lines(steps, width_of_terminal())), "", Text(body))
+        )
 
     return look_at(look, url, as_json=as_json)
 
@@ -134,6 +137,10 @@ def filter_of(
         since=None if since is None else now - since,
         until=None if until is None else now - until,
     )
+
+
+def _line(line: Line) -> Text:
+    return Text.assemble(*line)
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from by_cp.cli.running import Url
 from by_cp.cli.tables import Column, age, or_hint, table
 from by_cp.control_plane import ControlPlane
 from by_cp.projections.rows import PendingRow
-from by_cp.replay.words import lasting
+from by_cp.replay.durations import lasting
 from by_cp.statemachine.position import time_ms
 
 

@@ -13,7 +13,7 @@ from by_cp.cli.looking import AsJson, Look, Watch, look_at
 from by_cp.cli.running import EXIT_CODES, Url, fail
 from by_cp.cli.tables import Column, limit, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
-from by_cp.replay.words import lasting
+from by_cp.replay.durations import lasting
 from by_cp.views import Quota
 
 quotas = App(name="quotas", help="Show what tenants use and may use; set it.\n\n" + EXIT_CODES)

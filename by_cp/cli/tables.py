@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from by_cp.replay.words import lasting
+from by_cp.replay.durations import lasting
 from by_cp.statemachine.position import Position, time_ms
 
 STYLES = {

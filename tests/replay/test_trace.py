@@ -59,7 +59,7 @@ def test_states_last_as_long_as_they_did(tmp_path: Path) -> None:
     life = next(r["id2"] for r in records if r["args"].get("execution_id") == WAITS)
     mine = [r for r in records if r.get("id2") == life]
     begin, end = [r["ts"] for r in mine if r["name"] == "WAKING"]
-    assert round((end - begin) / 1000) == 4_003
+    assert round((end - begin) / 1000) == 4_004
     mark = next(r for r in mine if r["name"] == "WakeProgressed")
     assert mark["args"]["why"].startswith("pulling the image")
 

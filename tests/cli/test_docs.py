@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 def test_every_command_is_documented_and_every_documented_one_exists() -> None:
     """In a table of the page, subcommands included; a group without a command of its own is not."""
     app = build()
-    commands = set()
+    commands: set[str] = set()
     for name in app:
         if name.startswith("-"):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Container, Iterable
 
 from by_cp.log.rawlog import Page, Pages, RawLog, decoded
@@ -15,6 +16,10 @@ Progress = Callable[[int], None]
 
 PAGE = 1_000
 """Entries of a page: shorter than usual, because the server does nothing else meanwhile."""
+
+STEPS_MAX = 100
+"""Each step reads over a connection of its own, whose buffer of some 100 KB lies in a cycle: after
+so many, even where the garbage collector rests, those are cleared away."""
 
 
 class Folding:
@@ -46,6 +51,7 @@ class Folding:
         self._log = log
         self._server = server
         self._keep = keep
+        self._steps = 0
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Fold all there is.
@@ -84,6 +90,9 @@ class Folding:
             self._fold(self._log.pages(until=position))
         else:
             self._fold(self._server.continued(self.position, position))
+        self._steps += 1
+        if self._steps % STEPS_MAX == 0 and not gc.isenabled():
+            gc.collect(0)
 
     def _fold(self, pages: Iterable[Page], progress: Progress | None = None) -> None:
         for page in decoded(pages):

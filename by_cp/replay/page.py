@@ -105,8 +105,9 @@ def _around(stood: Around) -> dict[str, Any]:
 
 
 def _pretty(value: Any) -> str:
-    """Return JSON, indented."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    """Return JSON, indented; what would turn the text around is spelt out."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def _replace(path: Path, text: str) -> None:

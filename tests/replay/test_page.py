@@ -99,6 +99,15 @@ async def test_a_file_that_cannot_be_written_is_one_line(log: str, tmp_path: Pat
     assert done.complaints.count("\n") == 1
 
 
+def test_nothing_turns_the_page_around() -> None:
+    """Characters that change the direction of a text, or are none, are spelt out."""
+    asked = Requested("e", 1, "c", make_call(agent_type="\u202egnp.exe"))
+    held = Held("e", 2, "c", '{"a":"\u2066\u200f"}', 0, 0)
+    text = page([history([("1-0", asked), ("1-1", held)], payload=True)])
+    assert not {"\u202e", "\u2066", "\u200f"} & set(text)
+    assert "\\u202egnp.exe" in text
+
+
 @given(legal_histories())
 def test_whatever_a_history_holds_is_text(events: list[ExecutionEvent]) -> None:
     """Markup in names, reasons and commands is shown, not obeyed."""

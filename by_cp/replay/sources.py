@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from by_cp.log.rawlog import Page, Pages, RawLog
     from by_cp.replay.archive.reading import ArchiveReader
 
-PAGE = 10_000
+PAGE = 2_000
 """Entries that are read at a time."""
 
 Entry = tuple[Position, Event]

@@ -100,7 +100,9 @@ async def test_a_backlog_starts_more_processes(tmp_path: Path) -> None:
         await until(lambda: len(marked(mark)) == 3)
         before = asked
         await until(lambda: asked > before + 10)
-        assert len(marked(mark)) == 3
+        # A process that is just being replaced by its program shows no environment for a moment.
+        await until(lambda: len(marked(mark)) == 3)
+        assert len(marked(mark)) <= 3
 
 
 async def test_a_backlog_alone_wakes_nobody(tmp_path: Path) -> None:

@@ -243,6 +243,11 @@ class RedisKeys:
         return f"{PREFIX}manager:{consumer}"
 
     @staticmethod
+    def managers() -> str:
+        """Sorted set: managers that live or lately did, by when, in ms, their lease lapses."""
+        return f"{PREFIX}managers"
+
+    @staticmethod
     def online(agent_type: str) -> str:
         """Sorted set: workers of the agent type last seen online; a cache of their leases."""
         return f"{PREFIX}online:agent_type:{agent_type}"

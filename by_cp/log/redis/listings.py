@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from by_cp.errors import ServerError
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import Census
 from by_cp.log.redis import histories, registry, rows
 from by_cp.log.redis.calls import Caller
-from by_cp.log.redis.streams import named_groups
 from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
 from by_cp.projections.views import Views
 
@@ -26,20 +24,6 @@ async def census(caller: Caller) -> Census:
     )
     held = {agent_type: int(count) for agent_type, count in sorted(depths.items())}
     return Census(int(log), held, int(dead), int(quarantined))
-
-
-async def managers(caller: Caller, group: str) -> list[str]:
-    """Return the consumers of the managers' group whose sign of life has not lapsed."""
-    stream = RedisKeys.control_plane_wakeup_stream()
-    try:
-        reply = await caller.command("XINFO", "CONSUMERS", stream, group)
-    except ServerError:  # no stream, or no group yet: no manager was ever there
-        return []
-    names = sorted(named_groups(reply))
-    alive = await asyncio.gather(
-        *(caller.command("EXISTS", RedisKeys.manager(name)) for name in names)
-    )
-    return [name for name, lives in zip(names, alive, strict=True) if lives]
 
 
 async def workers(caller: Caller) -> dict[str, tuple[str, ...]]:

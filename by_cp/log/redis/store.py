@@ -26,6 +26,7 @@ from by_cp.log.contract import (
 from by_cp.log.redis import (
     encoding,
     graves,
+    heartbeat,
     histories,
     layout,
     listings,
@@ -157,7 +158,7 @@ class RedisStore:
 
     async def managers(self) -> list[str]:
         """Return the managers that live."""
-        return await listings.managers(self._caller, MANAGERS)
+        return await heartbeat.alive(self._caller)
 
     async def workers(self) -> dict[str, tuple[str, ...]]:
         """Return the workers that are online."""
@@ -348,11 +349,11 @@ class RedisStore:
 
     async def beat(self, consumer: str, ttl_ms: int) -> None:
         """Say that a manager lives."""
-        await self._caller.command("SET", RedisKeys.manager(consumer), "1", "PX", ttl_ms)
+        await heartbeat.beat(self._caller, consumer, ttl_ms)
 
     async def resign(self, consumer: str) -> None:
         """Say that a manager is gone."""
-        await self._caller.command("DEL", RedisKeys.manager(consumer))
+        await heartbeat.resign(self._caller, consumer)
 
     async def send_to_worker(self, worker_id: str, data: bytes, *, check: bool) -> bool:
         """Deliver a command to one worker; False if its lease is gone."""

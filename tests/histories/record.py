@@ -207,6 +207,22 @@ def tell_of_foreigners(recorder: Recorder) -> None:
     recorder.adopt("resumes its caller", RoutePolicy.WAKE_AND_QUEUE)
     recorder.attempt("poet", "resumes its caller")
     recorder.settle("FAILED", "resumes its caller", agent_type="poet", reason="no muse")
+    tell_of_depths(recorder)
+
+
+def tell_of_depths(recorder: Recorder) -> None:
+    """Let queues be full: an agent type's, and a tenant's share of all."""
+    execute, request = recorder.execute, recorder.request
+    execute(Configure(event=DepthSet("", "sculptor", "", 1, "operator")))
+    request("fills the queue", RoutePolicy.QUEUE_ONLY, "sculptor")
+    request("met a full queue", RoutePolicy.QUEUE_ONLY, "sculptor")
+    execute(Configure(event=DepthSet("", "sculptor", "", -1, "operator")))
+    request("finds room again", RoutePolicy.QUEUE_ONLY, "sculptor")
+    # It names both. What is named beside the tenant was never looked at.
+    execute(Configure(event=DepthSet("", "sculptor", "acme", 2, "operator")))
+    request("met a full share", RoutePolicy.QUEUE_ONLY, "sculptor")
+    execute(Configure(event=DepthSet("", "", "acme", 60, "operator")))
+    request("has its share again", RoutePolicy.QUEUE_ONLY, "sculptor")
 
 
 def line_of(position: Position, event: Event) -> str:

@@ -58,7 +58,7 @@ from by_cp.statemachine.events import (
 )
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import Effect, State
-from by_cp.statemachine.table import TABLE, Step
+from by_cp.statemachine.table import TABLE, Step, standing
 
 
 class Views(Struct):
@@ -210,6 +210,8 @@ def fold(
         execution_id: str = event.execution_id  # type: ignore[attr-defined]
         head = find(execution_id)
         reached = steps.get(head.state if head is not None else None)
+        if reached is None and head is not None and standing(head.state, event.name) is None:
+            head, reached = None, steps[None]  # another life of an id that was forgotten
         if reached is None:
             raise IllegalTransition(execution_id, head.state if head else "", event.name)
         if head is None:

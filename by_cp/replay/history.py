@@ -17,7 +17,7 @@ from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import Call, Event, ExecutionEvent, Requested
 from by_cp.statemachine.position import Position, time_ms
 from by_cp.statemachine.states import State
-from by_cp.statemachine.table import TABLE
+from by_cp.statemachine.table import TABLE, standing
 
 _DESTINATIONS: dict[str, State] = {row["trigger"]: row["dest"] for row in TRANSITIONS}
 """Event -> where it leads: after an illegal step the history is read on from there."""
@@ -117,6 +117,8 @@ class Telling:
         """Return the row of the next event."""
         if isinstance(event, Requested):
             self.call = event.call
+        if standing(self._state, event.name) is None:  # it begins, or has another life
+            self._state, self._version = None, 0
         known = TABLE.get((self._state, event.name))
         after = known.dest if known else _DESTINATIONS[event.name]
         now_ms = time_ms(position)

@@ -185,6 +185,7 @@ class WhatIf:
 
     def _admit(self, position: Position, request: Requested, next_event: ExecutionEvent) -> None:
         self.report.requests += 1
+        self._gone.discard(request.execution_id)  # it has another life
         was = ""
         if isinstance(next_event, Rejected) and next_event.by == ADMISSION:
             was = next_event.code

@@ -42,6 +42,21 @@ TABLE = compile_table(TRANSITIONS)
 """(state, event name) -> Step, for every legal pair."""
 
 
+CLOSED = frozenset(row["dest"] for row in TRANSITIONS if Effect.CLOSE in row.get("after", ()))
+"""Where nothing is left to do. A store forgets such an execution after its retention time."""
+
+
+def standing(state: State | None, event_name: str) -> State | None:
+    """Return from which state an event of the log goes on.
+
+    That is the one which the event before it led to, but for one case: when a store has forgotten
+    a closed execution, its id may be asked for again, and what follows is another life of it. No
+    other event is read so, and no store decides with this: for it a forgotten execution has no
+    state at all.
+    """
+    return None if state in CLOSED and event_name == "Requested" else state
+
+
 def step(execution_id: str, state: State | None, event_name: str) -> Step:
     """Look up one transition.
 

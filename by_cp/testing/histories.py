@@ -27,7 +27,7 @@ from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import Event, ExecutionEvent, tag_of
 from by_cp.statemachine.position import BEGINNING, Position, split
 from by_cp.statemachine.states import State
-from by_cp.statemachine.table import TABLE
+from by_cp.statemachine.table import TABLE, standing
 
 
 class Line(Struct, omit_defaults=True):
@@ -60,7 +60,8 @@ def record_history(entries: Iterable[tuple[Position, Event]], path: Path) -> int
                 name: msgspec.to_builtins(value) for name, value in structs.asdict(event).items()
             }
             if isinstance(event, ExecutionEvent):
-                reached = TABLE.get((states.get(event.execution_id), event.name))
+                before = standing(states.get(event.execution_id), event.name)
+                reached = TABLE.get((before, event.name))
                 states[event.execution_id] = reached.dest if reached else None
                 line.state = reached.dest if reached else ""
             file.write(json.dumps(msgspec.to_builtins(line), ensure_ascii=False) + "\n")
@@ -102,7 +103,8 @@ def _replay(views: Views, line: Line, last: Position) -> None:
         apply(views, event, line.position)
         return
     head = views.executions.get(event.execution_id)
-    before, version = (head.state, head.version) if head is not None else (None, 0)
+    before = standing(head.state, event.name) if head is not None else None
+    version = head.version if head is not None and before is not None else 0
     if (before, event.name) not in TABLE:
         rule = f"{event.name} is not declared from {before or 'nothing'}"
         raise DivergentHistory(line.position, line.state, before or "", rule)

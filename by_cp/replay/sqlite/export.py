@@ -28,7 +28,7 @@ from by_cp.replay.sqlite.story import ENDS, KINDS, Story
 from by_cp.statemachine.events import Call, Event
 from by_cp.statemachine.position import BEGINNING, Position, time_ms
 from by_cp.statemachine.states import State
-from by_cp.statemachine.table import step
+from by_cp.statemachine.table import standing, step
 
 CACHE_KIB = 64 * 1024
 PAGE_BYTES = 16 * 1024
@@ -159,9 +159,11 @@ class Export:
                 else:
                     before = self._state(execution_id, version)
                     touched[execution_id] = before is None
+                if version == 1:
+                    before = standing(before, name)
                 after = states[execution_id] = step(execution_id, before, name).dest
                 story = stories.get(execution_id)
-                if story is None:
+                if story is None or version == 1:
                     story = stories[execution_id] = Story(at_ms)
                 if after in ENDS or story.reason is not None:
                     story.goes_on(event, after, reason, by)

@@ -45,6 +45,7 @@ bench: venv ## Measure what by-cp costs, in ratios; see benchmarks/
 	$(BIN)/python benchmarks/archive_memory.py
 	$(BIN)/python benchmarks/exporting.py
 	$(BIN)/python benchmarks/replaying.py
+	$(BIN)/python benchmarks/whatif.py
 
 torture: venv ## Kill managers 200 times and the server once, under load; see docs/proofs.md
 	$(BIN)/python benchmarks/torture $(TORTURE_ARGS)

@@ -22,6 +22,7 @@ from by_cp.statemachine.events import (
     QuotaSet,
     RateSet,
     SystemEvent,
+    TenantDepthSet,
 )
 from by_cp.statemachine.position import Position
 
@@ -146,14 +147,14 @@ class Operate:
         by: str = "",
     ) -> Position:
         """Set how many commands may be held for an agent type or for a tenant; -1 is any number."""
-        if (agent_type is None) == (user_code is None):
-            raise InvalidInput("set_depth takes either an agent_type or a user_code")
-        if agent_type is not None:
-            check_name("agent_type", agent_type)
-        if user_code is not None:
-            check_name("user_code", user_code)
         check_int("depth_max", depth_max, low=NO_LIMIT, high=COUNT_MAX)
-        return await self._set(DepthSet("", agent_type or "", user_code or "", depth_max, _by(by)))
+        if agent_type is not None and user_code is None:
+            check_name("agent_type", agent_type)
+            return await self._set(DepthSet("", agent_type, depth_max, _by(by)))
+        if user_code is not None and agent_type is None:
+            check_name("user_code", user_code)
+            return await self._set(TenantDepthSet("", user_code, depth_max, _by(by)))
+        raise InvalidInput("set_depth takes either an agent_type or a user_code")
 
     async def set_fallback(self, agent_type: str, selected: str, by: str = "") -> Position:
         """Set who stands in for an agent type; "" is nobody.

@@ -47,7 +47,7 @@ async def undo(store: RedisStore) -> None:
             AgentResumed("", name, BY),
             CircuitForced("", name, "AUTO", "", BY),
             FallbackSet("", name, "", BY),
-            DepthSet("", name, "", -1, BY),
+            DepthSet("", name, -1, BY),
         ):
             await store.execute(Configure(event=event))
 
@@ -64,7 +64,7 @@ def _something(chance: random.Random) -> tuple[SystemEvent, SystemEvent]:
                 CircuitForced("", name, "AUTO", "", BY),
             ),
             (FallbackSet("", name, other, BY), FallbackSet("", name, "", BY)),
-            (DepthSet("", name, "", 1, BY), DepthSet("", name, "", -1, BY)),
+            (DepthSet("", name, 1, BY), DepthSet("", name, -1, BY)),
             (QuotaSet("", tenant, 1, BY), QuotaSet("", tenant, limit, BY)),
         )
     )

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from by_cp.projections.rows import ExecutionRow, QuotaRow
-from by_cp.statemachine.events import DepthSet, Event, Held, QuotaSet, RateSet, Requested
+from by_cp.statemachine.events import (
+    Event,
+    Held,
+    QuotaSet,
+    RateSet,
+    Requested,
+    TenantDepthSet,
+)
 from by_cp.statemachine.position import Position
 
 if TYPE_CHECKING:
@@ -65,7 +72,7 @@ def set_rate(views: Views, event: RateSet, position: Position) -> None:
     row.position = position
 
 
-def set_depth(views: Views, event: DepthSet, position: Position) -> None:
+def set_depth(views: Views, event: TenantDepthSet, position: Position) -> None:
     """Limit how much may be held for the tenant."""
     row = _row(views, event.user_code)
     row.depth_max = event.depth_max

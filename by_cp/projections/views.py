@@ -53,6 +53,7 @@ from by_cp.statemachine.events import (
     RateSet,
     Requested,
     SystemEvent,
+    TenantDepthSet,
     WakeEnded,
     event_name,
 )
@@ -110,10 +111,6 @@ SystemHandler = Callable[[Any, Any, Position], None]
 """(the views, the event, its position): folds a system event."""
 
 
-def _depth(views: Views, event: DepthSet, position: Position) -> None:
-    (quota if event.user_code else agents).set_depth(views, event, position)
-
-
 SYSTEM_HANDLERS: dict[type[SystemEvent], tuple[SystemHandler, ...]] = {
     WakeEnded: (wakes.end, circuit.give_permit_back),
     CircuitForced: (circuit.force,),
@@ -123,7 +120,8 @@ SYSTEM_HANDLERS: dict[type[SystemEvent], tuple[SystemHandler, ...]] = {
     CircuitPolicySet: (circuit.set_policy,),
     QuotaSet: (quota.set_limit,),
     RateSet: (quota.set_rate,),
-    DepthSet: (_depth,),
+    DepthSet: (agents.set_depth,),
+    TenantDepthSet: (quota.set_depth,),
     FallbackSet: (fallback.set_fallback,),
     AgentPaused: (agents.pause,),
     AgentDraining: (agents.drain,),

@@ -38,6 +38,7 @@ from by_cp.statemachine.events import (
     RateSet,
     Rejected,
     Requested,
+    TenantDepthSet,
     WakeRequested,
 )
 from by_cp.statemachine.position import Position, time_ms
@@ -152,7 +153,7 @@ class WhatIf:
                 return
             if isinstance(event, CircuitOpened):
                 self.report.circuits_would_open += 1
-        if isinstance(event, (CircuitPolicySet, QuotaSet, RateSet, DepthSet)):
+        if isinstance(event, (CircuitPolicySet, QuotaSet, RateSet, DepthSet, TenantDepthSet)):
             apply(self._actual, event, position)
         apply(self._shadow, event, position)
 

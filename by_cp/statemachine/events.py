@@ -320,13 +320,19 @@ class RateSet(SystemEvent, array_like=True, gc=False, frozen=True, tag="RateSet/
     by: str = ""
 
 
-class DepthSet(SystemEvent, array_like=True, gc=False, frozen=True, tag="DepthSet/1"):
-    """Someone set how many commands may be held for an agent type, or for a tenant."""
+class DepthSet(SystemEvent, array_like=True, gc=False, frozen=True, tag="DepthSet/2"):
+    """Someone set how many commands may be held for an agent type."""
 
     agent_type: str
-    """"" if it is for a tenant."""
+    depth_max: int
+    """-1 takes the limit away."""
+    by: str = ""
+
+
+class TenantDepthSet(SystemEvent, array_like=True, gc=False, frozen=True, tag="TenantDepthSet/1"):
+    """Someone set how many commands may be held for a tenant."""
+
     user_code: str
-    """"" if it is for an agent type."""
     depth_max: int
     """-1 takes the limit away."""
     by: str = ""
@@ -387,6 +393,7 @@ SYSTEM_EVENTS: tuple[type[SystemEvent], ...] = (
     QuotaSet,
     RateSet,
     DepthSet,
+    TenantDepthSet,
     FallbackSet,
     AgentPaused,
     AgentDraining,
@@ -399,6 +406,7 @@ SETTINGS: tuple[type[SystemEvent], ...] = (
     QuotaSet,
     RateSet,
     DepthSet,
+    TenantDepthSet,
     FallbackSet,
     AgentPaused,
     AgentDraining,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from by_cp.log.contract import Store
 from by_cp.log.memory import ManualClock
-from by_cp.statemachine.events import DepthSet, RateSet, Requested
+from by_cp.statemachine.events import DepthSet, RateSet, Requested, TenantDepthSet
 from by_cp.testing.invariants import in_flight_within_limits
 from by_cp.vocabulary import RETRY_HINT_MS, ErrorCode, RoutePolicy
 from tests.contract.acting import configure, online, request, set_quota, sweep
@@ -66,7 +66,7 @@ async def test_only_what_is_accepted_costs(store: Store) -> None:
 
 async def test_a_full_queue_rejects_what_would_be_held(store: Store) -> None:
     """What can be delivered at once is not in its way; the evidence says how full it was."""
-    await configure(store, DepthSet("", "echo", "", 2))
+    await configure(store, DepthSet("", "echo", 2))
     for number in range(2):
         assert (await request(store, f"exec-{number}", QUEUE_ONLY)).code == ""
     full = await request(store, "exec-2", QUEUE_ONLY)
@@ -81,7 +81,7 @@ async def test_a_full_queue_rejects_what_would_be_held(store: Store) -> None:
 
 async def test_a_tenants_depth_is_its_own(store: Store) -> None:
     """One that fills its share leaves room for the others."""
-    await configure(store, DepthSet("", "", "acme", 1))
+    await configure(store, TenantDepthSet("", "acme", 1))
     assert (await request(store, "exec-1", QUEUE_ONLY, user_code="acme")).code == ""
     full = await request(store, "exec-2", QUEUE_ONLY, user_code="acme")
     assert (full.code, full.reason) == (EXCEEDED, "tenant quota exceeded: 1 of 1 held")

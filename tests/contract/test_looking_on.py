@@ -75,7 +75,7 @@ async def test_settings_are_rows_of_the_views(store: Store) -> None:
     await configure(
         store,
         AgentPaused("", "echo", "upgrade", "ann"),
-        DepthSet("", "other", "", 7, "ann"),
+        DepthSet("", "other", 7, "ann"),
         CircuitPolicySet("", "", 3, 1000, 1000, 1, 1000, "ann"),
     )
     views = await store.views()

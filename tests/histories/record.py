@@ -50,6 +50,7 @@ from by_cp.statemachine.events import (
     FallbackSet,
     QuotaSet,
     RateSet,
+    TenantDepthSet,
     tag_of,
 )
 from by_cp.statemachine.position import Position
@@ -175,8 +176,8 @@ def tell_more(recorder: Recorder) -> None:
     execute, request, settle = recorder.execute, recorder.request, recorder.settle
     now_ms = recorder.clock()
     execute(Configure(event=RateSet("", "acme", 100, 1_000, 50, "operator")))
-    execute(Configure(event=DepthSet("", "painter", "", 50, "operator")))
-    execute(Configure(event=DepthSet("", "", "acme", 60, "operator")))
+    execute(Configure(event=DepthSet("", "painter", 50, "operator")))
+    execute(Configure(event=TenantDepthSet("", "acme", 60, "operator")))
     execute(Configure(event=CircuitPolicySet("", "painter", 1, 60_000, 10_000, 1, 5_000, "op")))
     request("tried twice", RoutePolicy.WAKE_AND_QUEUE, "painter", expires_at_ms=now_ms + 90_000)
     recorder.attempt("painter", "tried twice")
@@ -213,15 +214,14 @@ def tell_of_foreigners(recorder: Recorder) -> None:
 def tell_of_depths(recorder: Recorder) -> None:
     """Let queues be full: an agent type's, and a tenant's share of all."""
     execute, request = recorder.execute, recorder.request
-    execute(Configure(event=DepthSet("", "sculptor", "", 1, "operator")))
+    execute(Configure(event=DepthSet("", "sculptor", 1, "operator")))
     request("fills the queue", RoutePolicy.QUEUE_ONLY, "sculptor")
     request("met a full queue", RoutePolicy.QUEUE_ONLY, "sculptor")
-    execute(Configure(event=DepthSet("", "sculptor", "", -1, "operator")))
+    execute(Configure(event=DepthSet("", "sculptor", -1, "operator")))
     request("finds room again", RoutePolicy.QUEUE_ONLY, "sculptor")
-    # It names both. What is named beside the tenant was never looked at.
-    execute(Configure(event=DepthSet("", "sculptor", "acme", 2, "operator")))
+    execute(Configure(event=TenantDepthSet("", "acme", 2, "operator")))
     request("met a full share", RoutePolicy.QUEUE_ONLY, "sculptor")
-    execute(Configure(event=DepthSet("", "", "acme", 60, "operator")))
+    execute(Configure(event=TenantDepthSet("", "acme", 60, "operator")))
     request("has its share again", RoutePolicy.QUEUE_ONLY, "sculptor")
 
 

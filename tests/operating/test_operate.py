@@ -23,7 +23,7 @@ def operate(store: MemoryStore) -> Operate:
 
 
 async def test_each_deed_is_an_event_with_who_did_it(store: MemoryStore, operate: Operate) -> None:
-    """Nine of them, in the order in which they were done."""
+    """Ten of them, in the order in which they were done."""
     await operate.pause("echo", "upgrade", by="ann")
     await operate.drain("echo", by="ann")
     await operate.resume("echo", by="ann")
@@ -32,10 +32,11 @@ async def test_each_deed_is_an_event_with_who_did_it(store: MemoryStore, operate
     await operate.set_quota("acme", 5, by="ann")
     await operate.set_rate("acme", 10, 1000, 2, by="ann")
     await operate.set_depth(7, agent_type="echo", by="ann")
+    await operate.set_depth(8, user_code="acme", by="ann")
     last = await operate.set_fallback("echo", "stand-in", by="ann")
     assert await names_of(store) == [
         *("AgentPaused", "AgentDraining", "AgentResumed", "CircuitForced", "CircuitPolicySet"),
-        *("QuotaSet", "RateSet", "DepthSet", "FallbackSet"),
+        *("QuotaSet", "RateSet", "DepthSet", "TenantDepthSet", "FallbackSet"),
     ]
     entries = await store.read()
     assert {getattr(entry.event, "by", "") for entry in entries} == {"ann"}

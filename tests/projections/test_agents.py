@@ -21,7 +21,7 @@ def test_an_agent_type_is_paused_drained_and_resumed() -> None:
 def test_a_depth_limit_outlives_a_pause() -> None:
     """They are set apart from each other."""
     story = Story()
-    story.happens(DepthSet("", "echo", "", 100), AgentPaused("", "echo"), AgentResumed("", "echo"))
+    story.happens(DepthSet("", "echo", 100), AgentPaused("", "echo"), AgentResumed("", "echo"))
     assert story.views.agents["echo"].depth_max == 100
-    story.happens(DepthSet("", "echo", "", NO_LIMIT))
+    story.happens(DepthSet("", "echo", NO_LIMIT))
     assert story.views.agents["echo"].depth_max == NO_LIMIT

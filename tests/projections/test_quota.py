@@ -9,7 +9,6 @@ from by_cp.statemachine.events import (
     BecameReady,
     DeadLettered,
     Delivered,
-    DepthSet,
     Event,
     Evidence,
     Failed,
@@ -19,6 +18,7 @@ from by_cp.statemachine.events import (
     Redriven,
     Rejected,
     Requested,
+    TenantDepthSet,
     WakeRequested,
 )
 from tests.making import make_call
@@ -115,6 +115,6 @@ def test_a_rate_is_paid_by_what_was_accepted() -> None:
 def test_a_tenants_depth_is_limited_beside_its_quota() -> None:
     """It counts what is held, and only what would be held is rejected by it."""
     story = Story()
-    story.happens(DepthSet("", "", "acme", 7))
+    story.happens(TenantDepthSet("", "acme", 7))
     assert story.views.quotas["acme"].depth_max == 7
     assert story.views.agents == {}

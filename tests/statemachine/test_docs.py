@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
+from by_cp.statemachine import upcast
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.diagram import mermaid
 from by_cp.statemachine.events import SYSTEM_EVENTS, event_name
@@ -49,6 +51,14 @@ def test_every_effect_is_explained() -> None:
 def test_every_state_is_explained() -> None:
     """All seven of them."""
     assert [row[0].strip("`") for row in rows_below("States")] == list(State)
+
+
+def test_the_example_of_a_change_is_what_was_done() -> None:
+    """Its lines stand in upcast.py, in that order; only what explains them there is left out."""
+    example = PAGE.partition("   ```python\n")[2].partition("   ```\n")[0]
+    source = iter(Path(upcast.__file__).read_text(encoding="utf-8").splitlines())
+    for line in filter(None, dedent(example).splitlines()):
+        assert line in source, line
 
 
 def test_every_system_event_is_named() -> None:

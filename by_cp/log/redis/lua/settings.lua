@@ -70,11 +70,11 @@ function settings.RateSet(c, e, position)
 end
 
 function settings.DepthSet(c, e, position)
-  if e.user_code ~= "" then
-    redis.call("HSET", c.K.quota, "d", e.depth_max, "p", position)
-  else
-    redis.call("HSET", c.K.circuit, "dl", e.depth_max, "mp", position)
-  end
+  redis.call("HSET", c.K.circuit, "dl", e.depth_max, "mp", position)
+end
+
+function settings.TenantDepthSet(c, e, position)
+  redis.call("HSET", c.K.quota, "d", e.depth_max, "p", position)
 end
 
 function settings.FallbackSet(c, e, position)

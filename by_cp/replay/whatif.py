@@ -53,6 +53,7 @@ LET_THROUGH = "let through"
 _Reason = tuple[str, str]
 """The code of a rejection and its reason; "" is none."""
 
+_HOLDING = frozenset(RoutePolicy) - {RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY}
 _PROOFS = frozenset({"ONLINE", "WAKE"})
 _JUDGED = frozenset(
     {ErrorCode.AGENT_CIRCUIT_OPEN, ErrorCode.TENANT_QUOTA_EXCEEDED, ErrorCode.AGENT_QUEUE_FULL}
@@ -213,6 +214,10 @@ class WhatIf:
         depth = self._queue(call, was, next_event)
         if depth[0]:
             return depth
+        if next_event == "Held" or was == ErrorCode.AGENT_QUEUE_FULL or _met_nobody(request):
+            share = self._share(call, now_ms)
+            if share[0]:
+                return share
         return ("", "") if was in _JUDGED else (was, "")
 
     def _circuit(self, call: Call, now_ms: int, was: str) -> _Reason:
@@ -233,16 +238,37 @@ class WhatIf:
         code, user_code = ErrorCode.TENANT_QUOTA_EXCEEDED, call.user_code
         actual = self._actual.quotas.get(user_code) or QuotaRow(user_code)
         limit = self._policies.quotas.get(user_code, actual.limit)
-        rate_then = (actual.rate_count, actual.rate_period_ms, actual.rate_burst)
-        same_rate = self._policies.rates.get(user_code, rate_then) == rate_then
-        same = limit == actual.limit and same_rate and user_code not in self._changed
-        if not user_code or same:
+        if self._same_quota(user_code):
             return (code, "") if was == code else ("", "")
-        row = self._shadow.quotas.get(user_code)
-        used = sum(1 for until in (row.leases.values() if row else ()) if not 0 < until <= now_ms)
+        used = self._used(user_code, now_ms)
         if limit != NO_LIMIT and used >= limit:
             return code, SENTENCES["quota_used"] % (used, limit)
         return self._rate(call, now_ms)
+
+    def _same_quota(self, user_code: str) -> bool:
+        """Tell whether a tenant has the limits that it had, and uses what it used."""
+        actual = self._actual.quotas.get(user_code) or QuotaRow(user_code)
+        rate_then = (actual.rate_count, actual.rate_period_ms, actual.rate_burst)
+        return not user_code or (
+            self._policies.quotas.get(user_code, actual.limit) == actual.limit
+            and self._policies.rates.get(user_code, rate_then) == rate_then
+            and user_code not in self._changed
+        )
+
+    def _used(self, user_code: str, now_ms: int) -> int:
+        row = self._shadow.quotas.get(user_code)
+        return sum(1 for until in (row.leases.values() if row else ()) if not 0 < until <= now_ms)
+
+    def _share(self, call: Call, now_ms: int) -> _Reason:
+        """Judge what would be held by how much of the tenant's may be."""
+        actual = self._actual.quotas.get(call.user_code)
+        if actual is None or actual.depth_max == NO_LIMIT or self._same_quota(call.user_code):
+            return "", ""
+        used = self._used(call.user_code, now_ms)
+        if used < actual.depth_max:
+            return "", ""
+        reason = SENTENCES["depth_used"] % (used, actual.depth_max)
+        return ErrorCode.TENANT_QUOTA_EXCEEDED, reason
 
     def _rate(self, call: Call, now_ms: int) -> _Reason:
         asked = self._policies.rates.get(call.user_code)
@@ -285,7 +311,7 @@ class WhatIf:
 
     def _assume(self, position: Position, execution_id: str, call: Call) -> None:
         """Let a request that was rejected then hold its place until its caller's time is up."""
-        if not call.user_code or call.policy in (RoutePolicy.FAIL_FAST, RoutePolicy.SEND_ANYWAY):
+        if not call.user_code or call.policy not in _HOLDING:
             return
         setting = QuotaSet("", call.user_code, NO_LIMIT)
         if call.user_code not in self._shadow.quotas:
@@ -332,6 +358,11 @@ class WhatIf:
                 self.report.circuits_would_open += 1
                 opened = CircuitOpened("", agent_type, *opening, event.reason)
                 apply(self._shadow, opened, position)
+
+
+def _met_nobody(request: Requested) -> bool:
+    """Tell whether it looked who is online, and nobody was: it was to be held, or rejected."""
+    return request.evidence.workers_online == 0 and request.call.policy in _HOLDING
 
 
 def whatif(entries: Iterable[tuple[Position, Event]], policies: Policies) -> Report:

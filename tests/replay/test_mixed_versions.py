@@ -157,6 +157,6 @@ def test_what_if_knows_the_limits_of_both(by_cp: Command) -> None:
     """With what was set there is no difference; without the old limits, somebody is let through."""
     assert by_cp.json("whatif")["changed"] == 0
     report = by_cp.json("whatif", "--depth", "sculptor=-1")
-    assert ("AGENT_QUEUE_FULL", "let through", 1) in [
-        (d["was"], d["would_be"], d["count"]) for d in report["differences"]
+    assert [(d["was"], d["would_be"], d["count"]) for d in report["differences"]] == [
+        ("AGENT_QUEUE_FULL", "let through", 1)
     ]

@@ -8,7 +8,7 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 from by_cp.log.commands import Attempt, Configure, Member, Request, Settle
 from by_cp.log.memory import ManualClock, MemoryLog
 from by_cp.replay.whatif import LET_THROUGH, Policies, Report, whatif
-from by_cp.statemachine.events import CircuitPolicySet, QuotaSet
+from by_cp.statemachine.events import CircuitPolicySet, DepthSet, QuotaSet, TenantDepthSet
 from by_cp.testing import ControlPlaneMachine
 from by_cp.vocabulary import CIRCUIT_POLICY, ErrorCode, RoutePolicy
 from tests.making import make_request
@@ -136,6 +136,28 @@ def test_a_queue_would_have_been_full() -> None:
         traffic.ask(RoutePolicy.QUEUE_ONLY)
     report = traffic.under(depths={"echo": 3})
     assert kinds(report) == {("accepted", ErrorCode.AGENT_QUEUE_FULL): 1}
+
+
+def test_a_tenants_share_stays_full_whatever_its_quota() -> None:
+    """How much of a tenant's may be held is a limit of its own; a larger quota does not lift it."""
+    traffic = Traffic()
+    traffic.log.execute(Configure(event=TenantDepthSet("", "u1", 2)))
+    traffic.log.execute(Configure(event=QuotaSet("", "u1", 3)))
+    for _ in range(4):
+        traffic.ask(RoutePolicy.QUEUE_ONLY, "u1")
+    assert traffic.under(quotas={"u1": 9}).changed == 0
+
+
+def test_who_is_let_in_leaves_less_of_the_tenants_share() -> None:
+    """The queue would have had room, and then the share would have been used up sooner."""
+    traffic = Traffic()
+    traffic.log.execute(Configure(event=TenantDepthSet("", "u1", 2)))
+    traffic.log.execute(Configure(event=DepthSet("", "echo", 1)))
+    for _ in range(4):
+        traffic.ask(RoutePolicy.QUEUE_ONLY, "u1")
+    report = traffic.under(depths={"echo": -1})
+    full = ErrorCode.AGENT_QUEUE_FULL
+    assert kinds(report) == {(full, EXCEEDED): 2, (full, LET_THROUGH): 1}
 
 
 class Lives(ControlPlaneMachine):

@@ -7,9 +7,10 @@ import asyncio
 from msgspec import structs
 
 from by_cp.cli.asking import By, Yes, may, who
-from by_cp.cli.looking import AsJson, Look, show
-from by_cp.cli.running import Url, fail, run, server_url
-from by_cp.cli.tables import Column, counted, table
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Look, show
+from by_cp.cli.running import AsJson, Url, fail, run, server_url
+from by_cp.cli.tables import counted, table
 from by_cp.control_plane import ControlPlane
 from by_cp.errors import TransitionError
 from by_cp.log.answers import Outcome
@@ -34,14 +35,17 @@ def cancel(
     as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Cancel commands before they are delivered: those that are named, or all that are held.
+    """Cancel held commands before they are delivered: one, or many.
 
-    Each has exactly one outcome; one that was delivered meanwhile stays delivered.
+    Each has exactly one outcome; one that was delivered meanwhile stays delivered. Many are counted
+    first and asked for. Interrupted with Ctrl-C, it tells what it has done; the rest stays held.
 
-    Exit codes: 0 cancelled; 3 something was settled before; 1 an error; 2 wrong usage.
+    Example: `by-cp cancel --tenant acme --reason 'ordered twice'`
+
+    Exit codes: 0 cancelled; 3 something was settled before; 1 an error; 2 wrong usage; 130 Ctrl-C.
 
     Args:
-        execution_ids: Which.
+        execution_ids: The executions, as `by-cp pending` lists them.
         agent_type: All that is held for this agent type.
         tenant: All that is held for this tenant.
         reason: Why; whoever waits is told.
@@ -93,7 +97,7 @@ def _look(outcomes: list[Outcome]) -> Look:
         count = sum(map(_is_cancelled, outcomes))
         rest = f"; {len(outcomes) - count:,} were settled before" if count < len(outcomes) else ""
         return Look(told, f"{count:,} cancelled{rest}.")
-    columns = (Column("Execution", whole=True), "State", Column("Why", share=1))
+    columns = (Column("Execution", whole=True), "State", Column("Why", long=True))
     return Look(told, table(columns, ((o.execution_id, o.state, o.reason) for o in outcomes)))
 
 

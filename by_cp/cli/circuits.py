@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 from cyclopts import App
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
-from by_cp.cli.looking import AsJson, Look, Watch, look_at
-from by_cp.cli.running import EXIT_CODES, Url
-from by_cp.cli.tables import Column, or_hint, plain, table
+from by_cp.cli.durations import Duration, Lasting
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Look, Watch, look_at
+from by_cp.cli.running import AsJson, Url, help_of_group
+from by_cp.cli.tables import or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.replay.durations import lasting
 from by_cp.views import Circuit
@@ -19,7 +20,9 @@ from by_cp.vocabulary import CIRCUIT_POLICY
 
 circuits = App(
     name="circuits",
-    help="Show how the circuits stand; force one; set when they open.\n\n" + EXIT_CODES,
+    help=help_of_group(
+        "Show how the circuits stand; force one; set when they open.", "circuits --watch"
+    ),
 )
 
 
@@ -35,6 +38,8 @@ class Force(StrEnum):
 def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
     """List the circuits that have failed, opened, or have a policy of their own.
 
+    Example: `by-cp circuits --watch`
+
     Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
 
     Args:
@@ -47,11 +52,11 @@ def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> i
     async def look(plane: ControlPlane) -> Look:
         found = await plane.views.circuits()
         columns = (
-            Column("Agent type", share=1),
+            Column("Agent type", long=True),
             "Circuit",
             Column("Failed", right=True),
             "Tries again",
-            Column("Reason", share=2),
+            Column("Reason", long=True),
         )
         grid = table(columns, map(_cells, found))
         hint = "No wake has failed, and no policy is set: all circuits are closed."
@@ -70,13 +75,16 @@ def force(
     as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Hold a circuit open or closed; AUTO closes it and lets it act by itself again.
+    """Hold a circuit open or closed, or let it act by itself again.
+
+    Example: `by-cp circuits force summarizer open --reason 'broken image'`
 
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        agent_type: Whose.
-        state: How.
+        agent_type: The agent type.
+        state: open rejects all calls that need a wake, closed lets all through; auto closes it,
+            and lets it act by itself from then on.
         reason: Why; callers are told.
         by: Who.
         as_json: Print one JSON document.
@@ -99,20 +107,22 @@ def policy(
     agent_type: str = "",
     *,
     failures: int = CIRCUIT_POLICY["failures_max"],
-    window: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["window_ms"]),
-    open_for: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["open_ms"]),
+    window: Lasting = Duration(milliseconds=CIRCUIT_POLICY["window_ms"]),
+    open_for: Lasting = Duration(milliseconds=CIRCUIT_POLICY["open_ms"]),
     probes: int = CIRCUIT_POLICY["probes_max"],
-    probe_for: timedelta = timedelta(milliseconds=CIRCUIT_POLICY["probe_ms"]),
+    probe_for: Lasting = Duration(milliseconds=CIRCUIT_POLICY["probe_ms"]),
     by: By = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> int:
     """Set when circuits open and close by themselves.
 
+    Example: `by-cp circuits policy summarizer --failures 3 --window 5m`
+
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        agent_type: Whose; without one, of all that have no policy of their own.
+        agent_type: The agent type; without one, all that have no policy of their own.
         failures: It opens when so many wakes failed within the window; 0 is never.
         window: The window, such as 30s or 5m.
         open_for: For so long it stays open the first time.
@@ -127,10 +137,10 @@ def policy(
     async def look(plane: ControlPlane) -> Look:
         told = {
             "failures_max": failures,
-            "window_ms": _ms(window),
-            "open_ms": _ms(open_for),
+            "window_ms": window.ms,
+            "open_ms": open_for.ms,
             "probes_max": probes,
-            "probe_ms": _ms(probe_for),
+            "probe_ms": probe_for.ms,
         }
         await plane.operate.set_circuit_policy(agent_type, **told, by=who(by))
         whose = f"The circuit of {plain(agent_type)}" if agent_type else "A circuit"
@@ -144,9 +154,6 @@ def policy(
 
 def _cells(circuit: Circuit) -> tuple[str | int, ...]:
     waits = circuit.retry_after_ms
-    again = f"in {lasting(waits)}" if waits >= 0 else ("forced" if circuit.forced else "-")
-    return (circuit.agent_type, circuit.state, circuit.failures, again, circuit.reason)
-
-
-def _ms(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1000)
+    again = f"in {lasting(waits)}" if waits >= 0 else "-"
+    state = f"{circuit.state}, forced" if circuit.forced else circuit.state
+    return (circuit.agent_type, state, circuit.failures, again, circuit.reason)

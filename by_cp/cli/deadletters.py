@@ -10,9 +10,11 @@ from cyclopts import App, Parameter
 from rich.console import Group
 from rich.text import Text
 
-from by_cp.cli.looking import AsJson, Limit, Look, look_at
-from by_cp.cli.running import EXIT_CODES, Url
-from by_cp.cli.tables import Column, ago, or_hint, plain, table
+from by_cp.cli.durations import LastingOrNone
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Limit, Look, look_at
+from by_cp.cli.running import AsJson, Url, help_of_group
+from by_cp.cli.tables import ago, as_it_is, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.deadletters import Filter
 from by_cp.log.contract import DeadLetter
@@ -23,12 +25,16 @@ from by_cp.replay.terminal import Line, width_of_terminal
 AgentType = Annotated[str | None, Parameter(help="Of this agent type alone.")]
 Tenant = Annotated[str | None, Parameter(help='Of this tenant alone; "" is those that have none.')]
 Reason = Annotated[str, Parameter(help="Whose reason contains this, in whatever case.")]
-Since = Annotated[timedelta | None, Parameter(help="Buried within the last, such as 30m or 2h.")]
-Until = Annotated[timedelta | None, Parameter(help="Buried before that, such as 10m ago.")]
+Since = Annotated[
+    LastingOrNone, Parameter(help="Buried no longer ago than this, such as 30m or 2h.")
+]
+Until = Annotated[LastingOrNone, Parameter(help="Buried at least as long ago as this.")]
 
 deadletters = App(
     name="deadletters",
-    help="List what could not be delivered; show one with its history.\n\n" + EXIT_CODES,
+    help=help_of_group(
+        "List what could not be delivered; show one with its history.", "deadletters --since 2h"
+    ),
 )
 
 
@@ -46,14 +52,16 @@ def show_all(
 ) -> int:
     """List dead letters, the oldest first. `by-cp redrive` gives them another life.
 
+    Example: `by-cp deadletters --agent-type summarizer --since 2h`
+
     Exit codes: 0 listed; 1 an error; 2 wrong usage.
 
     Args:
         agent_type: Of this agent type alone.
         tenant: Of this tenant alone.
         reason: Whose reason contains this.
-        since: Buried within the last so long.
-        until: Buried before that.
+        since: Buried no longer ago than this.
+        until: Buried at least as long ago as this.
         limit: So many.
         as_json: Print one JSON document.
         url: The server.
@@ -67,18 +75,12 @@ def show_all(
         total = await plane.dead_letters.count(which)
         columns = (
             Column("Execution", whole=True),
-            Column("Agent type", share=1),
-            Column("Tenant", share=1),
+            Column("Agent type", long=True),
+            Column("Tenant", long=True),
             "Buried",
-            Column("Reason", share=2),
+            Column("Reason", long=True),
         )
-        grid = table(
-            columns,
-            (
-                (d.execution_id, d.agent_type, d.user_code, ago(d.time_ms, now_ms), d.reason)
-                for d in found
-            ),
-        )
+        grid = table(columns, (_cells(letter, now_ms) for letter in found))
         rest = f"\n{total:,} in all; --limit shows more" if total > len(found) else ""
         shown = or_hint(grid, len(found), "No such dead letter.")
         told = [_told(letter) for letter in found]
@@ -91,10 +93,12 @@ def show_all(
 def show(execution_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
     """Show a dead letter: why, its history, and its command.
 
+    Example: `by-cp deadletters show exec-01M87XTK4FYR3CA2EE2AAEC6XK`
+
     Exit codes: 0 shown; 1 an error; 2 wrong usage.
 
     Args:
-        execution_id: Which.
+        execution_id: The execution, as `by-cp deadletters` lists it.
         as_json: Print one JSON document.
         url: The server.
 
@@ -112,10 +116,8 @@ def show(execution_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
             "history": [row.as_json() for row in steps.rows],
         }
         pretty = json.dumps(command, indent=2, ensure_ascii=False) if command else "no command"
-        body = "\n".join(map(plain, pretty.splitlines()))
-        return Look(
-            told, Group(*map(_line, history_lines(steps, width_of_terminal())), "", Text(body))
-        )
+        body = as_it_is("\n".join(map(plain, pretty.splitlines())))
+        return Look(told, Group(*map(_line, history_lines(steps, width_of_terminal())), "", body))
 
     return look_at(look, url, as_json=as_json)
 
@@ -137,6 +139,11 @@ def filter_of(
         since=None if since is None else now - since,
         until=None if until is None else now - until,
     )
+
+
+def _cells(letter: DeadLetter, now_ms: int) -> tuple[str, ...]:
+    buried = f"{ago(letter.time_ms, now_ms)} ago"
+    return (letter.execution_id, letter.agent_type, letter.user_code, buried, letter.reason)
 
 
 def _line(line: Line) -> Text:

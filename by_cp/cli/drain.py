@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
-from by_cp.cli.looking import AsJson, Look, show
-from by_cp.cli.running import Url, fail, run, server_url
+from by_cp.cli.durations import LastingOrNone
+from by_cp.cli.looking import Look, show
+from by_cp.cli.running import AsJson, Url, fail, run, server_url
 from by_cp.cli.tables import plain
 from by_cp.control_plane import ControlPlane
 
@@ -23,19 +23,23 @@ def drain(
     agent_type: str,
     *,
     wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    timeout: timedelta | None = None,
+    timeout: LastingOrNone = None,
     reason: str = "",
     by: By = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Drain an agent type: what is held is delivered, nothing new is accepted until `resume`.
+    """Drain an agent type: deliver what is held, accept nothing new.
+
+    It goes on until `by-cp resume`.
+
+    Example: `by-cp drain summarizer --wait --timeout 10m`
 
     Exit codes: 0 done; 1 an error, or the timeout passed; 2 wrong usage; 130 Ctrl-C (it goes on
     draining).
 
     Args:
-        agent_type: Which.
+        agent_type: The agent type.
         wait: Wait until nothing is held any more.
         timeout: Wait so long at most, such as 10m.
         reason: Why; callers are told.

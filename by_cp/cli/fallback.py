@@ -6,17 +6,26 @@ from cyclopts import App
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
-from by_cp.cli.looking import AsJson, Look, look_at
-from by_cp.cli.running import EXIT_CODES, Url
-from by_cp.cli.tables import Column, or_hint, plain, table
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Look, look_at
+from by_cp.cli.running import AsJson, Url, help_of_group
+from by_cp.cli.tables import or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 
-fallback = App(name="fallback", help="Say which agent type stands in for another.\n\n" + EXIT_CODES)
+fallback = App(
+    name="fallback",
+    help=help_of_group(
+        "Say which agent type stands in for another.", "fallback set summarizer summarizer-small"
+    ),
+)
 
 
-@fallback.command(name="list")
+@fallback.default
+@fallback.command(name="list", show=False)
 def list_(*, as_json: AsJson = False, url: Url = None) -> int:
     """List who stands in for whom.
+
+    Example: `by-cp fallback`
 
     Exit codes: 0 listed; 1 an error; 2 wrong usage.
 
@@ -28,7 +37,7 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> int:
 
     async def look(plane: ControlPlane) -> Look:
         found = await plane.views.fallbacks()
-        columns = (Column("Agent type", share=1), Column("Stands in for it", share=1))
+        columns = (Column("Agent type", long=True), Column("Stands in for it", long=True))
         hint = "Nobody stands in. Say who does with `by-cp fallback set AGENT_TYPE SELECTED`."
         told = [one._asdict() for one in found]
         return Look(told, or_hint(table(columns, found), len(found), hint))
@@ -40,14 +49,16 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> int:
 def set_(
     agent_type: str, selected: str, *, by: By = None, as_json: AsJson = False, url: Url = None
 ) -> int:
-    """Let an agent type stand in for another that is not online. A circle is refused.
+    """Let an agent type stand in for one that is not online.
+
+    Example: `by-cp fallback set summarizer summarizer-small`
 
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        agent_type: For whom.
-        selected: Who.
-        by: By whom.
+        agent_type: The agent type that is stood in for.
+        selected: The agent type that stands in; a circle is refused.
+        by: Who.
         as_json: Print one JSON document.
         url: The server.
 
@@ -59,11 +70,13 @@ def set_(
 def unset(agent_type: str, *, by: By = None, as_json: AsJson = False, url: Url = None) -> int:
     """Let nobody stand in for an agent type any more.
 
+    Example: `by-cp fallback unset summarizer`
+
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        agent_type: For whom.
-        by: By whom.
+        agent_type: The agent type that was stood in for.
+        by: Who.
         as_json: Print one JSON document.
         url: The server.
 

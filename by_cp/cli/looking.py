@@ -16,12 +16,6 @@ from rich.live import Live
 from by_cp.cli.running import fail, run, server_url
 from by_cp.control_plane import ControlPlane
 
-AsJson = Annotated[
-    bool,
-    Parameter(
-        name="--json", negative=(), show_default=False, help="Print one JSON document, for scripts."
-    ),
-]
 Watch = Annotated[
     bool,
     Parameter(negative=(), show_default=False, help="Show it again every second, until Ctrl-C."),
@@ -72,7 +66,7 @@ def show(seen: Look, *, as_json: bool) -> None:
         text = json.dumps(msgspec.to_builtins(seen.told, str_keys=True), ensure_ascii=False)
         print(text)  # noqa: T201 - it is a command
     else:
-        _console().print(seen.shown)
+        _console().print(seen.shown, crop=False)
 
 
 def _console() -> Console:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, CycloptsError
 
 INTERRUPTED = 130
 
@@ -42,8 +42,10 @@ def build(asked_for: str = "") -> App:
 
     app = App(
         name="by-cp",
-        help="Agent availability control plane: what happens to a command when its agent has no "
-        "worker online.",
+        help="Agent availability control plane: it decides what becomes of a call to an agent.\n\n"
+        "Example: `by-cp status`\n\n"
+        "Exit codes: 0 done; 1 an error, in one line; 2 wrong usage; 3 rejected, or left as it "
+        "was; 130 Ctrl-C. `by-cp COMMAND --help` tells more.",
         version=metadata.version("by-cp"),
         result_action="return_value",
     )
@@ -81,13 +83,28 @@ def _run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # for a terminal that has no arrows
     try:
-        code = build(*arguments[:1])(arguments, exit_on_error=False, print_error=True)
-    except CycloptsError:
+        code = build(*arguments[:1])(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"by-cp: {_usage(error)}", file=sys.stderr)  # noqa: T201 - it is a command
         return 2
     except ByCpError as error:
         print(f"by-cp: {error}", file=sys.stderr)  # noqa: T201 - it is a command
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _usage(error: CycloptsError) -> str:
+    """Say in one line what is wrong with a command line, and where it is told how it is right."""
+    from cyclopts import UnusedCliTokensError
+
+    if isinstance(error, UnusedCliTokensError):
+        too_much = " ".join(map(repr, error.unused_tokens or ()))
+        wrong = f"Unexpected: {too_much}."
+    else:
+        wrong = " ".join(str(error).split())
+    command = " ".join(("by-cp", *(error.command_chain or ())))
+    end = "" if wrong.endswith((".", "?")) else "."
+    return f"{wrong}{end} See `{command} --help`."
 
 
 if __name__ == "__main__":

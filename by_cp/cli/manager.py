@@ -51,11 +51,13 @@ def manager(
     check: Annotated[bool, Parameter(negative=())] = False,
     flags: Annotated[Flags, Parameter(name="*", group=SETTINGS)] = Flags(),  # noqa: B008 - frozen
 ) -> int:
-    """Wake agents and release what is held, until it is stopped.
+    """Wake agents and deliver what is held, until it is stopped.
 
     SIGTERM or Ctrl-C stops it in order: it takes no more wakes, and those that are under way may
     end. A second one stops it at once. Any number of managers may run on one server. A server that
     is away is waited for.
+
+    Example: `by-cp manager --worker 'summarizer=by-cp worker --handler agents:run'`
 
     Exit codes: 0 stopped by SIGTERM; 130 by Ctrl-C; 143 by a second SIGTERM; 1 an error, such as
     a bad setting; 2 wrong usage.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
-from by_cp.cli.looking import AsJson, Look, look_at
-from by_cp.cli.running import Url
+from by_cp.cli.looking import Look, look_at
+from by_cp.cli.running import AsJson, Url
 from by_cp.cli.tables import plain
 from by_cp.control_plane import ControlPlane
 
@@ -19,13 +19,17 @@ def pause(
     as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Pause an agent type: what can be held is held; nothing is woken or delivered until `resume`.
+    """Pause an agent type: hold what can be held, deliver nothing.
+
+    Nobody is woken for it until `by-cp resume`.
+
+    Example: `by-cp pause summarizer --reason upgrade`
 
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        agent_type: Which.
-        reason: Why.
+        agent_type: The agent type.
+        reason: Why; `by-cp status --json` tells it.
         by: Who.
         as_json: Print one JSON document.
         url: The server.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from by_cp.cli.looking import AsJson, Limit, Look, Watch, look_at
-from by_cp.cli.running import Url
-from by_cp.cli.tables import Column, age, or_hint, table
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Limit, Look, Watch, look_at
+from by_cp.cli.running import AsJson, Url
+from by_cp.cli.tables import age, or_hint, table
 from by_cp.control_plane import ControlPlane
 from by_cp.projections.rows import PendingRow
 from by_cp.replay.durations import lasting
@@ -22,7 +23,11 @@ def pending(
     watch: Watch = False,
     url: Url = None,
 ) -> int:
-    """List the commands that are held, as they will be delivered; the delayed last.
+    """List the commands that are held, the next to be delivered first.
+
+    Those that are delayed come last.
+
+    Example: `by-cp pending --agent-type summarizer --watch`
 
     Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
 
@@ -41,31 +46,30 @@ def pending(
         now_ms = await plane.store.now_ms()
         columns = (
             Column("Execution", whole=True),
-            Column("Agent type", share=1),
-            Column("Tenant", share=1),
+            Column("Agent type", long=True),
+            Column("Tenant", long=True),
             Column("Prio", right=True),
             "Held for",
-            "Due",
+            "Timing",
         )
-        grid = table(
-            columns, ((*_cells(row), age(row.position, now_ms), _due(row, now_ms)) for row in rows)
-        )
+        grid = table(columns, (_cells(row, now_ms) for row in rows))
         hint = "Nothing is held."
         return Look([_told(row) for row in rows], or_hint(grid, len(rows), hint))
 
     return look_at(look, url, as_json=as_json, watch=watch)
 
 
-def _cells(row: PendingRow) -> tuple[str, str, str, int]:
-    return (row.execution_id, row.agent_type, row.user_code, row.priority)
+def _cells(row: PendingRow, now_ms: int) -> tuple[str | int, ...]:
+    held_for, timing = age(row.position, now_ms), _timing(row, now_ms)
+    return (row.execution_id, row.agent_type, row.user_code, row.priority, held_for, timing)
 
 
-def _due(row: PendingRow, now_ms: int) -> str:
+def _timing(row: PendingRow, now_ms: int) -> str:
     if row.not_before_ms > now_ms:
-        return f"not for {lasting(row.not_before_ms - now_ms)}"
+        return f"delayed {lasting(row.not_before_ms - now_ms)}"
     if not row.due_ms:
         return "-"
-    return f"in {lasting(row.due_ms - now_ms)}" if row.due_ms > now_ms else "past"
+    return f"expires in {lasting(row.due_ms - now_ms)}" if row.due_ms > now_ms else "expired"
 
 
 def _told(row: PendingRow) -> dict[str, Any]:

@@ -9,22 +9,30 @@ from rich.console import Group
 from rich.text import Text
 
 from by_cp.cli.asking import Yes, may
-from by_cp.cli.looking import AsJson, Limit, Look, look_at, show
-from by_cp.cli.running import EXIT_CODES, Url, fail, run, server_url
-from by_cp.cli.tables import Column, ago, counted, lines, or_hint, plain, table
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Limit, Look, look_at, show
+from by_cp.cli.running import AsJson, Url, fail, help_of_group, run, server_url
+from by_cp.cli.tables import ago, as_it_is, counted, lines, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.log.contract import Quarantined
 from by_cp.statemachine.position import time_ms
 
 quarantine = App(
     name="quarantine",
-    help="List entries that could not be read; put back, or drop.\n\n" + EXIT_CODES,
+    help=help_of_group(
+        "List entries that could not be read; put back, or drop.", "quarantine show 1795562605037-0"
+    ),
 )
 
 
-@quarantine.command(name="list")
+@quarantine.default
+@quarantine.command(name="list", show=False)
 def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> int:
-    """List what was set aside, the oldest first.
+    """List entries that could not be read and were set aside.
+
+    The oldest come first.
+
+    Example: `by-cp quarantine`
 
     Exit codes: 0 listed; 1 an error; 2 wrong usage.
 
@@ -38,11 +46,13 @@ def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> in
     async def look(plane: ControlPlane) -> Look:
         found = await plane.quarantine.list(limit)
         now_ms = await plane.store.now_ms()
-        columns = ("Entry", "Set aside", Column("Stream", share=1), Column("Reason", share=2))
-        cells = (
-            (e.entry_id, ago(time_ms(e.entry_id), now_ms), _stream(e), e.reason) for e in found
+        columns = (
+            Column("Entry", whole=True),
+            "Set aside",
+            Column("Stream", long=True),
+            Column("Reason", long=True),
         )
-        grid = table(columns, cells)
+        grid = table(columns, (_cells(entry, now_ms) for entry in found))
         hint = "Nothing is set aside: all entries could be read."
         return Look([_told(entry) for entry in found], or_hint(grid, len(found), hint))
 
@@ -53,10 +63,12 @@ def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> in
 def show_one(entry_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
     """Show one entry, with what it says.
 
+    Example: `by-cp quarantine show 1795562605037-0`
+
     Exit codes: 0 shown; 1 an error; 2 wrong usage.
 
     Args:
-        entry_id: Which, as it is listed.
+        entry_id: The entry, as `by-cp quarantine` lists it.
         as_json: Print one JSON document.
         url: The server.
 
@@ -65,7 +77,7 @@ def show_one(entry_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
     async def look(plane: ControlPlane) -> Look:
         entry = await plane.quarantine.show(entry_id)
         pairs = [("entry", entry.entry_id), ("stream", entry.stream), ("reason", entry.reason)]
-        return Look(_told(entry), Group(lines(pairs), "", Text(plain(entry.data))))
+        return Look(_told(entry), Group(lines(pairs), "", as_it_is(plain(entry.data))))
 
     return look_at(look, url, as_json=as_json)
 
@@ -74,10 +86,12 @@ def show_one(entry_id: str, *, as_json: AsJson = False, url: Url = None) -> int:
 def reinject(entry_id: str, *, data: str = "", as_json: AsJson = False, url: Url = None) -> int:
     """Put an entry back into the stream that it came from.
 
+    Example: `by-cp quarantine reinject 1795562605037-0`
+
     Exit codes: 0 done; 1 an error, or it is gone; 2 wrong usage.
 
     Args:
-        entry_id: Which, as it is listed.
+        entry_id: The entry, as `by-cp quarantine` lists it.
         data: What it shall say instead.
         as_json: Print one JSON document.
         url: The server.
@@ -98,19 +112,21 @@ def reinject(entry_id: str, *, data: str = "", as_json: AsJson = False, url: Url
 
 @quarantine.command
 def drop(*entry_ids: str, yes: Yes = False, as_json: AsJson = False, url: Url = None) -> int:
-    """Remove entries for good.
+    """Remove entries for good; it asks before.
+
+    Example: `by-cp quarantine drop 1795562605037-0`
 
     Exit codes: 0 done; 1 an error, or one is gone; 2 wrong usage.
 
     Args:
-        entry_ids: Which, as they are listed.
+        entry_ids: The entries, as `by-cp quarantine` lists them.
         yes: Do not ask.
         as_json: Print one JSON document.
         url: The server.
 
     """
     if not entry_ids:
-        return fail("name the entries, as `by-cp quarantine list` has them", 2)
+        return fail("name the entries, as `by-cp quarantine` lists them", 2)
 
     async def work() -> int:
         async with ControlPlane.connect(server_url(url)) as plane:
@@ -122,6 +138,11 @@ def drop(*entry_ids: str, yes: Yes = False, as_json: AsJson = False, url: Url = 
         return 0 if len(dropped) == len(entries) else 1
 
     return run(work())
+
+
+def _cells(entry: Quarantined, now_ms: int) -> tuple[str, ...]:
+    set_aside = f"{ago(time_ms(entry.entry_id), now_ms)} ago"
+    return (entry.entry_id, set_aside, _stream(entry), entry.reason)
 
 
 def _stream(entry: Quarantined) -> str:

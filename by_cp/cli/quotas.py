@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from cyclopts import App
-from rich.table import Table
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
-from by_cp.cli.looking import AsJson, Look, Watch, look_at
-from by_cp.cli.running import EXIT_CODES, Url, fail
-from by_cp.cli.tables import Column, limit, or_hint, plain, table
+from by_cp.cli.durations import Duration, Lasting
+from by_cp.cli.grid import Column, Grid
+from by_cp.cli.looking import Look, Watch, look_at
+from by_cp.cli.running import AsJson, Url, fail, help_of_group
+from by_cp.cli.tables import limit, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.replay.durations import lasting
 from by_cp.views import Quota
 
-quotas = App(name="quotas", help="Show what tenants use and may use; set it.\n\n" + EXIT_CODES)
+quotas = App(
+    name="quotas",
+    help=help_of_group("Show what tenants use and may use; set it.", "quotas --watch"),
+)
 
 
 @quotas.default
 def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
     """List the tenants, what they have in flight, and their limits.
+
+    Example: `by-cp quotas --watch`
 
     Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
 
@@ -46,7 +50,7 @@ def set_(
     *,
     in_flight: int | None = None,
     rate: int | None = None,
-    per: timedelta = timedelta(seconds=1),
+    per: Lasting = Duration(seconds=1),
     burst: int = 1,
     depth: int | None = None,
     agent_type: str | None = None,
@@ -56,10 +60,12 @@ def set_(
 ) -> int:
     """Set a tenant's limits; those that are not named stay as they are.
 
+    Example: `by-cp quotas set acme --in-flight 50 --rate 100 --per 1m`
+
     Exit codes: 0 done; 1 an error; 2 wrong usage.
 
     Args:
-        tenant: Whose.
+        tenant: The tenant.
         in_flight: So many commands in flight; -1 is any number.
         rate: So many calls in each period; 0 is any number.
         per: The period, such as 1s or 1m.
@@ -83,8 +89,7 @@ def set_(
         if in_flight is not None:
             await operate.set_quota(tenant, in_flight, name)
         if rate is not None:
-            period_ms = round(per.total_seconds() * 1000)
-            await operate.set_rate(tenant, rate, period_ms, burst, name)
+            await operate.set_rate(tenant, rate, per.ms, burst, name)
         if depth is not None and agent_type:
             await operate.set_depth(depth, agent_type=agent_type, by=name)
             told = {"agent_type": agent_type, "depth_max": depth}
@@ -97,13 +102,13 @@ def set_(
     return look_at(look, url, as_json=as_json)
 
 
-def _grid(found: list[Quota]) -> Table:
+def _grid(found: list[Quota]) -> Grid:
     columns = (
-        Column("Tenant", share=1),
+        Column("Tenant", long=True),
         Column("In flight", right=True),
         Column("At most", right=True),
         Column("Held at most", right=True),
-        "Rate",
+        Column("Rate", long=True),
     )
     return table(
         columns,

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from by_cp.cli.asking import By, Yes, may, who
 from by_cp.cli.deadletters import AgentType, Reason, Since, Tenant, Until, filter_of
-from by_cp.cli.looking import AsJson, Look, show
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Look, show
 from by_cp.cli.progress import progress
-from by_cp.cli.running import Url, fail, run, server_url
-from by_cp.cli.tables import Column, counted, lines, plain, table
+from by_cp.cli.running import AsJson, Url, fail, run, server_url
+from by_cp.cli.tables import counted, lines, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.deadletters import CONCURRENCY, Filter, Many, Progress, Redriven
 from by_cp.errors import TransitionError
@@ -46,17 +47,19 @@ def redrive(
     cannot be redriven now, because a circuit is open, a quota is used up or an agent type drained,
     stays a dead letter. Interrupted with Ctrl-C, it tells what it has done; the rest stays.
 
+    Example: `by-cp redrive --agent-type summarizer --since 2h --rate 100`
+
     Exit codes: 0 redriven, or it had been before; 3 some were left as they are; 1 an error;
     2 wrong usage; 130 Ctrl-C.
 
     Args:
-        execution_ids: Which.
+        execution_ids: The executions, as `by-cp deadletters` lists them.
         every: All dead letters.
         agent_type: Of this agent type alone.
         tenant: Of this tenant alone.
         reason: Whose reason contains this.
-        since: Buried within the last so long.
-        until: Buried before that.
+        since: Buried no longer ago than this.
+        until: Buried at least as long ago as this.
         dry_run: Only say how many there are.
         rate: So many in a second at most.
         concurrency: So many at a time.
@@ -95,7 +98,7 @@ def redrive(
 
 async def _named(plane: ControlPlane, ids: tuple[str, ...], by: str, *, as_json: bool) -> int:
     done = [await _one(plane, execution_id, by) for execution_id in ids]
-    columns = (Column("Execution", whole=True), "Redriven", "State", Column("Why not", share=2))
+    columns = (Column("Execution", whole=True), "Redriven", "State", Column("Why not", long=True))
     cells = ((o.execution_id, "yes" if o.done else "no", o.state or "-", o.why) for o in done)
     show(Look([one._asdict() for one in done], table(columns, cells)), as_json=as_json)
     return LEFT if any(one.state in ("", State.DEADLETTER) for one in done) else 0

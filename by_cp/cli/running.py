@@ -19,11 +19,22 @@ Url = Annotated[
     Parameter(help=f"The server; by default ${URL_VARIABLE}, then {URL_DEFAULT}."),
 ]
 
+AsJson = Annotated[
+    bool,
+    Parameter(
+        name="--json", negative=(), show_default=False, help="Print one JSON document, for scripts."
+    ),
+]
+
 EXIT_CODES = "Exit codes: 0 done; 1 an error, in one line; 2 wrong usage; 130 Ctrl-C."
-"""What the help of a group of commands says of them."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+
+def help_of_group(summary: str, example: str) -> str:
+    """Return the help of a group of commands: as that of a command, with an example."""
+    return f"{summary}\n\nExample: `by-cp {example}`\n\n{EXIT_CODES}"
 
 
 def server_url(given: str | None) -> str:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from typing import Annotated
 
-from cyclopts import Parameter
-from rich.console import Console
-
+from by_cp.cli.looking import Look, show
 from by_cp.cli.outcome import in_words, last_step
-from by_cp.cli.running import Url, run, server_url
+from by_cp.cli.running import AsJson, Url, run, server_url
 from by_cp.control_plane import ControlPlane
 from by_cp.vocabulary import RoutePolicy
 
@@ -31,10 +27,12 @@ def send(
     execution_id: str | None = None,
     delay_ms: int = 0,
     expires_in_ms: int = 0,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
     """Send one message to an agent.
+
+    Example: `by-cp send summarizer 'Summarize this.' --policy wake-and-wait`
 
     Exit codes: 0 delivered or held; 3 rejected; 1 another error; 2 wrong usage.
 
@@ -50,7 +48,7 @@ def send(
         execution_id: Repeat a send under the id of the first: it is executed once.
         delay_ms: Deliver it so many milliseconds from now at the earliest; it is held until then.
         expires_in_ms: After so many milliseconds it is of no use, and not delivered any more.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """
@@ -72,12 +70,8 @@ def send(
                 expires_at_ms=await _from_now(plane, expires_in_ms),
             )
             last = await last_step(plane, response)
-        console = Console(soft_wrap=True, highlight=False)
-        if as_json:
-            told = dataclasses.asdict(response) | {"state": last.after}
-            console.print_json(json.dumps(told), indent=None)
-        else:
-            console.print(in_words(response, last, agent_type))
+        told = dataclasses.asdict(response) | {"state": last.after}
+        show(Look(told, in_words(response, last, agent_type)), as_json=as_json)
         return 0 if response.success else REJECTED
 
     return run(work())

@@ -7,16 +7,19 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from by_cp.cli.looking import AsJson, Look, Watch, look_at
-from by_cp.cli.running import Url
-from by_cp.cli.tables import Column, limit, lines, plain, table
+from by_cp.cli.grid import Column
+from by_cp.cli.looking import Look, Watch, look_at
+from by_cp.cli.running import AsJson, Url
+from by_cp.cli.tables import limit, lines, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.urls import without_password
 from by_cp.views import Status
 
 
 def status(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
-    """Show everything at a glance: server, managers, agent types, what is held, what went wrong.
+    """Show everything at a glance: who is there, what is held, what failed.
+
+    Example: `by-cp status --watch`
 
     Exit codes: 0 shown; 1 an error; 2 wrong usage; 130 Ctrl-C.
 
@@ -34,13 +37,13 @@ async def _look(plane: ControlPlane) -> Look:
     server = f"{without_password(plane.url)}, {await plane.server_name()}"
     agents = table(
         (
-            Column("Agent type", share=1),
+            Column("Agent type", long=True),
             Column("Workers", right=True),
             Column("Held", right=True),
             Column("At most", right=True),
             "Circuit",
             "Mode",
-            "Fallback",
+            Column("Fallback", long=True),
         ),
         (
             (

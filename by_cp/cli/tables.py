@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from by_cp.cli.grid import Column, Grid
 from by_cp.replay.durations import lasting
 from by_cp.statemachine.position import Position, time_ms
 
@@ -23,50 +23,15 @@ STYLES = {
 }
 """Words that have a colour wherever they stand in a table."""
 
-ID_LENGTH = 31
-"""So long is an execution_id that by-cp makes."""
-
 Cell = str | int | Text
 
 
-class Column:
-    """One column of a table.
-
-    Args:
-        title: what stands above it.
-        right: its cells are numbers.
-        share: its cells may be long, and it gets such a share of the room that is left; what does
-            not fit goes on in the next line.
-        whole: its cells are for copying: those of the usual length stay on one line.
-
-    """
-
-    def __init__(
-        self, title: str, *, right: bool = False, share: int = 0, whole: bool = False
-    ) -> None:
-        self.title = title
-        self.right = right
-        self.share = share
-        self.whole = whole
-
-
-def table(columns: Iterable[str | Column], rows: Iterable[Iterable[Cell]]) -> Table:
-    """Return a table; its cells are shown as they are, whatever they hold."""
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    shown = [[_shown(cell) for cell in row] for row in rows]
-    for number, column in enumerate(columns):
-        one = Column(column) if isinstance(column, str) else column
-        longest = max((row[number].cell_len for row in shown), default=0)
-        grid.add_column(
-            one.title,
-            justify="right" if one.right else "left",
-            no_wrap=not one.share and not (one.whole and longest > ID_LENGTH),
-            overflow="fold",
-            ratio=one.share or None,
-        )
-    for row in shown:
-        grid.add_row(*row)
-    return grid
+def table(columns: Iterable[str | Column], rows: Iterable[Iterable[Cell]]) -> Grid:
+    """Return a table; its cells are shown as they are, whatever they hold; an empty one is `-`."""
+    return Grid(
+        [Column(one) if isinstance(one, str) else one for one in columns],
+        [[_shown(cell) for cell in row] for row in rows],
+    )
 
 
 def lines(pairs: Iterable[tuple[str, Cell]]) -> Table:
@@ -105,6 +70,11 @@ def limit(number: int) -> str:
     return "-" if number < 0 else f"{number:,}"
 
 
+def as_it_is(text: str) -> Text:
+    """Return text that is not wrapped, so that it can be copied; the terminal breaks its lines."""
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
 def plain(text: str) -> str:
     """Spell out what a terminal would take for an order."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -115,4 +85,4 @@ def _shown(cell: Cell) -> Text:
         return cell
     if isinstance(cell, int):
         return Text(f"{cell:,}")
-    return Text(plain(cell), style=STYLES.get(cell, ""))
+    return Text(plain(cell) or "-", style=STYLES.get(cell.partition(",")[0], ""))

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
 from by_cp.adapters import raw_log_at
+from by_cp.cli.grid import Column
+from by_cp.cli.log.printing import show_json
 from by_cp.cli.progress import progress
-from by_cp.cli.running import Url, server_url
+from by_cp.cli.running import AsJson, Url, server_url
+from by_cp.cli.tables import table
 from by_cp.errors import InvalidInput
 from by_cp.log.rawlog import decoded, without_gc
 from by_cp.names import check_name
@@ -31,13 +33,15 @@ def whatif(
     quota: Texts = None,
     rate: Texts = None,
     depth: Texts = None,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Replay recorded traffic under other policies, and print what would have come out otherwise.
+    """Show what other policies would have made of the recorded traffic.
 
     It changes nothing. Who was online and how wakes came out is taken as it was; of a call that
     was rejected then and would not be, nobody knows how it would have come out.
+
+    Example: `by-cp whatif --circuit-failures 3 --quota acme=50`
 
     Exit codes: 0 done, whatever would have changed; 1 an error; 2 wrong usage.
 
@@ -49,7 +53,7 @@ def whatif(
         quota: TENANT=COUNT: so many commands in flight; -1 is any number. May be repeated.
         rate: TENANT=COUNT/PERIOD_MS/BURST: so many calls in so long, so many at once.
         depth: AGENT_TYPE=COUNT: so many commands held; -1 is any number.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """
@@ -76,9 +80,7 @@ def whatif(
             advance(len(entries))
     report = seen.finish()
     if as_json:
-        Console(soft_wrap=True).print_json(
-            msgspec.json.encode({"changed": report.changed} | msgspec.to_builtins(report)).decode()
-        )
+        show_json({"changed": report.changed} | msgspec.to_builtins(report))
     else:
         _show(report)
     return 0
@@ -95,13 +97,8 @@ def _show(report: Report) -> None:
     if not report.changed:
         console.print("[bold]no difference[/]: every request would have come out the same")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("requests", justify="right")
-    table.add_column("came out")
-    table.add_column("would have come out", overflow="fold")
-    for difference in report.differences:
-        table.add_row(f"{difference.count:,}", difference.was, difference.would_be)
-    console.print(table)
+    columns = (Column("Requests", right=True), "Came out", "Would have come out")
+    console.print(table(columns, ((d.count, d.was, d.would_be) for d in report.differences)))
     for difference in report.differences:
         console.print(f"\n{difference.was} → {difference.would_be}, for example:")
         for example in difference.examples:

@@ -33,7 +33,14 @@ def worker(
     log_level: LogLevelFlag = "info",
     url: Url = None,
 ) -> int:
-    """Run an agent until it is stopped (Ctrl-C or SIGTERM) or idle; what it has is finished first.
+    """Run an agent, a function of yours, until it is stopped or idle.
+
+    Ctrl-C or SIGTERM stops it; what it has in hand is finished first. A server that is away is
+    waited for.
+
+    Example: `by-cp worker --agent-type summarizer --handler agents:run`
+
+    Exit codes: 0 stopped by SIGTERM, or idle; 130 by Ctrl-C; 1 an error; 2 wrong usage.
 
     Args:
         handler: The function that handles commands, as 'module:function'.

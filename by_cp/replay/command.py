@@ -16,8 +16,10 @@ from by_cp.urls import URL_DEFAULT, URL_VARIABLE
 
 DESCRIPTION = "Show what happened to one execution, and why."
 EPILOG = """\
-Exit codes: 0 shown; 1 unknown execution, no server, or a history that breaks the state machine's
-law; 2 wrong usage; 130 interrupted with Ctrl-C."""
+Example: by-replay exec-01M87XTK4FYR3CA2EE2AAEC6XK --at 22:13:20
+
+Exit codes: 0 shown; 1 unknown execution, no server, or a history that breaks
+the state machine's law; 2 wrong usage; 130 interrupted with Ctrl-C."""
 
 ARCHIVE_VARIABLE = "BY_CP_ARCHIVE"
 """Environment variable with the directory of the archive."""
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog=EPILOG,
         # With no width given each option that is added imports shutil.
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=HELP_WIDTH),
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=HELP_WIDTH),
     )
     add = parser.add_argument
     add(

@@ -29,7 +29,7 @@ class Command:
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Run it, and return what it printed; if it is to fail, its one line on stderr."""
-        ran, output, errors = self._run(arguments)
+        ran, output, errors = self.run(*arguments)
         assert ran == code, output + errors
         assert "Traceback" not in errors
         assert all(len(line) <= 80 for line in output.splitlines() if line[:1] not in "[{")
@@ -38,8 +38,11 @@ class Command:
             return errors
         return output
 
-    def _run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
-        """Run it in this process where that can be: a process of its own takes half a second."""
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run it; its exit code, output and errors.
+
+        In this process where that can be: a process of its own takes half a second.
+        """
         if threading.current_thread() is threading.main_thread():
             with (
                 patch.dict(os.environ, self._environment),

@@ -17,7 +17,7 @@ def test_every_command_is_documented_and_every_documented_one_exists() -> None:
     for name in app:
         if name.startswith("-"):
             continue
-        below = [child for child in app[name] if not child.startswith("-")]
+        below = [c for c in app[name] if not c.startswith("-") and app[name][c].show]
         commands.update(f"{name} {child}" for child in below)
         if not below or app[name].default_command:
             commands.add(name)

@@ -52,7 +52,7 @@ def test_a_log_is_archived_verified_and_restored(client: Redis, url: str, tmp_pa
 
     first = told("archive", archive, "--url", url)
     assert (first["archived"], first["segments"], first["trimmed"]) == (30, 1, 0)
-    assert first["kept_because"] == "the last 1 day, 0:00:00 is kept"
+    assert first["kept_because"] == "the last 1 d is kept"
     second = told("archive", archive, "--keep", "0s", "--url", url)
     assert (second["archived"], second["entries"], second["trimmed"]) == (0, 30, 29)
     assert second["kept_from"] == entries[-1][0]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from by_cp.adapters import raw_log_at
+from by_cp.cli.durations import Duration, Lasting
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
-from by_cp.cli.running import Url, server_url
+from by_cp.cli.running import AsJson, Url, server_url
+from by_cp.cli.tables import counted
 from by_cp.log.rawlog import Hold, RawLog, without_gc
 from by_cp.replay.archive.archiving import archive as archive_log
 from by_cp.replay.archive.chain import Chain
@@ -27,19 +26,21 @@ def archive(
     directory: Path,
     *,
     trim: bool = True,
-    keep: timedelta = timedelta(days=1),
+    keep: Lasting = Duration(days=1),
     keep_entries: int = 0,
     behind_snapshot: Path | None = None,
     accept_gap: bool = False,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Archive the log into a directory, and trim from the server what is archived.
+    """Archive the log into a directory, and trim the server behind it.
 
     It goes on where the last one ended, however that ended. The server is trimmed only of what was
     read back from the archive and compared, and only of its oldest part: up to the first entry that
     is younger than --keep, not read yet by a consumer of the log, or of an execution that is not
     settled or whose head has not expired (a dead letter alone keeps nothing back).
+
+    Example: `by-cp log archive /var/lib/by-cp/archive --keep 7d`
 
     Exit codes: 0 done; 1 an error; 2 wrong usage; 130 interrupted.
 
@@ -50,7 +51,7 @@ def archive(
         keep_entries: So many entries stay on the server at least.
         behind_snapshot: A snapshot of the views: what it needs to go on from stays on the server.
         accept_gap: Go on although entries were trimmed that nobody archived.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """
@@ -61,7 +62,7 @@ def archive(
             chain = archive_log(log, directory, accept_gap=accept_gap, progress=advance)
         if trim:
             holds = [_snapshot(behind_snapshot)] if behind_snapshot is not None else []
-            kept = Keep(int(keep.total_seconds() * 1000), keep_entries)
+            kept = Keep(keep.ms, keep_entries)
             with progress("verifying", None, "entries to trim", shown=not as_json) as advance:
                 trimmed = trim_log(log, directory, chain, keep=kept, holds=holds, progress=advance)
     told = _told(chain, chain.entries - before, trimmed)
@@ -100,9 +101,13 @@ def _told(chain: Chain, archived: int, trimmed: Trimmed | None) -> dict[str, Any
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     if not told["segments"]:
         return [("archived", "nothing: there is no log")]
+    segments = counted(told["segments"], "segment", "segments")
     lines = [
         ("archived", f"{told['archived']:,} entries, up to {told['last']}"),
-        ("archive", f"{told['entries']:,} entries in {told['segments']:,} segments"),
+        (
+            "archive",
+            f"{told['entries']:,} entries in {segments}",
+        ),
         ("SHA-256", told["sha256"]),
         ("trimmed", f"{told['trimmed']:,} entries"),
     ]

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
-from by_cp.cli.running import Url, server_url
+from by_cp.cli.running import AsJson, Url, server_url
 from by_cp.errors import InvalidInput
 from by_cp.log.rawlog import without_gc
 from by_cp.replay.sources import Entry, open_source
@@ -59,14 +59,16 @@ def export(
     datasette: Path | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     archive: str | None = None,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Export the log into a file: SQLite, lines of JSON, or a trace for Chrome and Perfetto.
+    """Export the log into a file: SQLite, lines of JSON, or a trace.
 
-    The file's suffix says which: .db, .sqlite; .jsonl; .json is a trace. The next export into the
-    same SQLite file, or file of lines, adds what is new, however the last one ended. A trace is
-    written anew.
+    The file's suffix says which: .db, .sqlite; .jsonl; .json is a trace, for Chrome and Perfetto.
+    The next export into the same SQLite file, or file of lines, adds what is new, however the last
+    one ended. A trace is written anew.
+
+    Example: `by-cp log export log.db`
 
     Exit codes: 0 done; 1 an error; 2 wrong usage; 130 interrupted.
 
@@ -76,7 +78,7 @@ def export(
         datasette: Write metadata for Datasette here: what columns mean, and ready questions.
         from_: Read an archive's directory, or an earlier export, instead of a server.
         archive: The archive that has what the server no longer has.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from by_cp.adapters import raw_log_at
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
-from by_cp.cli.running import Url, server_url
+from by_cp.cli.running import AsJson, Url, server_url
 from by_cp.log.rawlog import without_gc
 from by_cp.replay.archive.reading import ArchiveReader
 from by_cp.replay.archive.restoring import restore as restore_log
@@ -20,7 +17,7 @@ from by_cp.replay.archive.restoring import restore as restore_log
 def restore(
     directory: Path,
     *,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
     """Put an archive back into a server that has no log.
@@ -28,11 +25,13 @@ def restore(
     The log appears at once, when it is whole; whatever ends a restore, the next one goes on behind
     it. A server that has a log is left alone, unless the archive continues that log exactly.
 
+    Example: `by-cp log restore /var/lib/by-cp/archive`
+
     Exit codes: 0 done; 1 an error; 2 wrong usage; 130 interrupted.
 
     Args:
         directory: Where the archive is.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
+from by_cp.cli.running import AsJson
 from by_cp.log.rawlog import without_gc
 from by_cp.replay.archive.chain import read_chain, write_manifest
 from by_cp.replay.archive.directory import locked
@@ -22,19 +21,22 @@ def verify(
     directory: Path,
     *,
     rebuild_manifest: bool = False,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """Verify an archive: every byte of every segment, the chain of hashes, and the manifest.
+    """Verify an archive: that every byte is as it was written.
 
-    Each fault is a line with file and offset on stderr. Keep the SHA-256 that it prints elsewhere:
-    as long as it is the same, so is the whole archive.
+    It reads every segment, the chain of hashes, and the manifest. Each fault is a line with file
+    and offset on stderr. Keep the SHA-256 that it prints elsewhere: as long as it is the same, so
+    is the whole archive.
+
+    Example: `by-cp log verify /var/lib/by-cp/archive`
 
     Exit codes: 0 it is as it was written; 1 it is not, or another error; 2 wrong usage.
 
     Args:
         directory: Where the archive is.
         rebuild_manifest: Make the manifest anew from the segments first.
-        as_json: Print one JSON object, faults included.
+        as_json: Print one JSON document, faults included.
 
     """
     if rebuild_manifest:

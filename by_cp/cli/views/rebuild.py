@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
-
 import msgspec
-from cyclopts import Parameter
 
+from by_cp.cli.durations import Duration, Lasting
 from by_cp.cli.log.printing import show, show_json
-from by_cp.cli.running import Url
+from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
 from by_cp.replay.drift.checking import prepare
 from by_cp.replay.drift.rebuilding import rebuild as rebuild_views
@@ -20,15 +17,18 @@ def rebuild(
     *,
     archive: Archive = None,
     from_snapshot: FromSnapshot = None,
-    retention: timedelta = timedelta(days=7),
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    retention: Lasting = Duration(days=7),
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Put right the live rows that are not as the log says, and no others, while the system works.
+    """Put right the live rows that are not as the log says.
 
-    Of a server that has nothing but the log, that is all of them. Each row is put back in one call
-    of the server, and only if it is still as it was when it was compared. Each field that was put
-    right is a line on stderr. Interrupted, it has done part of it; the next run does the rest.
+    It touches no others, and the system may work meanwhile. Of a server that has nothing but the
+    log, that is all of them. Each row is put back in one call of the server, and only if it is
+    still as it was when it was compared. Each field that was put right is a line on stderr.
+    Interrupted, it has done part of it; the next run does the rest.
+
+    Example: `by-cp views rebuild`
 
     Exit codes: 0 all rows are as the log says now; 1 some are not, or an error; 2 wrong usage;
     130 interrupted.
@@ -38,14 +38,14 @@ def rebuild(
         from_snapshot: A snapshot of this log: what was before it is not folded again.
         retention: How long heads of settled executions are kept; those that should still be there
             are put back, too.
-        as_json: Print one JSON object, with all that was put right.
+        as_json: Print one JSON document, with all that was put right.
         url: The server.
 
     """
     with working(url, archive, shown=not as_json) as work:
         start = start_at(from_snapshot, work.log)
         folding, names = prepare(work.log, work.server, work.live, start, work.watch, lean=False)
-        retention_ms = int(retention.total_seconds() * 1000)
+        retention_ms = retention.ms
         done = rebuild_views(
             folding, names, work.live, work.log, retention_ms=retention_ms, watch=work.watch
         )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
-from by_cp.cli.running import Url
+from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, working
 from by_cp.replay import snapshot as snapshots
 from by_cp.replay.drift.checking import prepare
@@ -21,13 +18,15 @@ def snapshot(
     check: bool = False,
     archive: Archive = None,
     from_snapshot: FromSnapshot = None,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Write the views, folded from the log, into a file, from which later folds go on.
+    """Write the views, folded from the log, into a file.
 
-    It is written whole or not at all. Executions that are settled and whose head has expired are
-    not in it. `verify` and `rebuild` take it with --from-snapshot.
+    Later folds go on from there. It is written whole or not at all. Executions that are settled and
+    whose head has expired are not in it. `verify` and `rebuild` take it with --from-snapshot.
+
+    Example: `by-cp views snapshot views.snapshot`
 
     Exit codes: 0 done; 1 an error, or with --check: it is not what the log gives; 2 wrong usage;
     130 interrupted.
@@ -37,7 +36,7 @@ def snapshot(
         check: Write nothing: compare the file with the log, folded from its beginning.
         archive: Directory of the archive that has what was trimmed from the server.
         from_snapshot: A snapshot of this log: what was before it is not folded again.
-        as_json: Print one JSON object.
+        as_json: Print one JSON document.
         url: The server.
 
     """

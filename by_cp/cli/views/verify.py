@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
-from cyclopts import Parameter
 
 from by_cp.cli.log.printing import show, show_json
-from by_cp.cli.running import Url
+from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
 from by_cp.replay.drift.checking import check
 from by_cp.replay.drift.starting import start_at
@@ -18,20 +15,23 @@ def verify(
     *,
     archive: Archive = None,
     from_snapshot: FromSnapshot = None,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> int:
-    """Fold the log, and compare every live row with it, while the system works.
+    """Fold the log, and compare every live row with it.
 
-    Each field that differs is a line on stderr. Settled executions whose head has expired are no
-    difference. It changes nothing; `by-cp views rebuild` puts right what differs.
+    The system may work meanwhile. Each field that differs is a line on stderr. Settled executions
+    whose head has expired are no difference. It changes nothing; `by-cp views rebuild` puts right
+    what differs.
+
+    Example: `by-cp views verify`
 
     Exit codes: 0 nothing differs; 1 something does, or an error; 2 wrong usage; 130 interrupted.
 
     Args:
         archive: Directory of the archive that has what was trimmed from the server.
         from_snapshot: A snapshot of this log: what was before it is not folded again.
-        as_json: Print one JSON object, with all differences.
+        as_json: Print one JSON document, with all differences.
         url: The server.
 
     """

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from by_cp.replay.archive.directory import read_whole
 from by_cp.replay.archive.errors import ArchiveDamaged, ArchiveMismatch, Fault
 from by_cp.replay.archive.examine import examine
 from by_cp.replay.archive.reading import ArchiveReader
+from by_cp.replay.durations import lasting
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import Position, split
@@ -100,7 +100,7 @@ def _place(hold: Hold) -> tuple[int, int]:
 def _lowest(log: RawLog, chain: Chain, keep: Keep, holds: Iterable[Hold]) -> Hold:
     young = Hold(
         f"{max(log.now_ms() - keep.age_ms, 0)}-0",
-        f"the last {timedelta(milliseconds=keep.age_ms)} is kept",
+        f"the last {lasting(keep.age_ms)} is kept",
     )
     anchor = Hold(chain.last, "the last entry of the archive stays, to go on from")
     return min((anchor, young, *log.consumers(), *holds), key=_place)

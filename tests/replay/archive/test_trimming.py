@@ -73,7 +73,7 @@ def test_what_is_young_stays(client: Redis, log: RedisRawLog, directory: Path) -
     done = trim(log, directory, chain, keep=Keep(age_ms=40_500))
     assert (done.entries, done.kept and done.kept.reason) == (
         20,
-        "the last 0:00:40.500000 is kept",
+        "the last 40.5 s is kept",
     )
     done = trim(log, directory, chain, keep=Keep(age_ms=0, entries=25))
     assert done == Trimmed(15, Hold(entries[35][0], "the last 25 entries are kept"))

@@ -24,6 +24,9 @@ the state machine's law; 2 wrong usage; 130 interrupted with Ctrl-C."""
 ARCHIVE_VARIABLE = "BY_CP_ARCHIVE"
 """Environment variable with the directory of the archive."""
 
+SNAPSHOTS_VARIABLE = "BY_CP_SNAPSHOTS"
+"""Environment variable with a snapshot, or with the directory of several."""
+
 INTERRUPTED = 130
 HELP_WIDTH = 80
 
@@ -85,6 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         "--at",
         metavar="MOMENT",
         help="only up to a position or time (UTC), and what stood around it then",
+    )
+    add(
+        "--snapshots",
+        metavar="PATH",
+        default=os.environ.get(SNAPSHOTS_VARIABLE),
+        help="with --at: a snapshot, or a directory of them, so that not all of the log is read "
+        f"(default: ${SNAPSHOTS_VARIABLE})",
     )
     add("--diff", metavar="ID", help="what is different in another execution")
     add("--follow", action="store_true", help="go on until the execution is settled")

@@ -99,16 +99,45 @@ def until(text: str, begun_ms: int) -> Position:
     return f"{int(when.timestamp() * 1000)}-{SEQUENCE_MAX}"
 
 
-def around(pages: Iterable[list[tuple[Position, Event]]], execution_id: str, call: Call) -> Around:
+def recall(views: Views, entries: Iterable[tuple[Position, Event]], execution_id: str) -> None:
+    """Put an execution's head back into views that have forgotten it, because it is over.
+
+    All that is in a head is in the execution's own events.
+
+    Args:
+        views: of a snapshot; changed.
+        entries: the execution's own, up to the snapshot's position.
+        execution_id: whose they are.
+
+    """
+    head = fold(entries).executions.get(execution_id)
+    if head is not None:
+        views.executions.setdefault(execution_id, head)
+
+
+def around(
+    pages: Iterable[list[tuple[Position, Event]]],
+    execution_id: str,
+    call: Call,
+    views: Views | None = None,
+    position: Position = "",
+) -> Around:
     """Fold a log, and return what stands around an execution at its end.
+
+    Args:
+        pages: the log, or what follows the views that are given.
+        execution_id: the execution.
+        call: what it asks for.
+        views: of what was before, the execution's head included; changed.
+        position: how far those go.
 
     Raises:
         InvalidInput: the log is empty.
         TransitionError: the log breaks the state machine's law.
 
     """
-    views = Views()
-    last = ""
+    views = Views() if views is None else views
+    last = position
     for page in pages:
         fold(page, views, keep={execution_id})
         last = page[-1][0] if page else last

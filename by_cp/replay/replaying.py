@@ -14,9 +14,10 @@ from by_cp.replay.finding import find
 from by_cp.replay.history import SETTLED, History, Telling, history
 from by_cp.replay.sources import Entry, Source, open_source
 from by_cp.statemachine.events import ExecutionEvent
-from by_cp.statemachine.position import split
+from by_cp.statemachine.position import Position, split
 
 if TYPE_CHECKING:
+    from by_cp.replay.drift.checking import Start
     from by_cp.replay.moments import Around
 
 
@@ -25,6 +26,8 @@ class Asked(Struct, frozen=True):
 
     text: str
     histories: list[History]
+    entries: list[list[Entry]]
+    """Of each of them, as they stand in the log."""
 
     @property
     def only(self) -> History:
@@ -57,7 +60,7 @@ def run(options: argparse.Namespace) -> bool:
         asked = [_asked(source, text, options) for text in texts]
         stood: Around | None = None
         if options.at:
-            asked, stood = _as_it_stood(source, asked[0], options.at)
+            asked, stood = _as_it_stood(source, asked[0], options)
     finally:
         source.close()
         searching.wipe()
@@ -89,24 +92,53 @@ class Searching:
 
 def _asked(source: Source, text: str, options: argparse.Namespace) -> Asked:
     found = find(source, text)
-    return Asked(text, [history(entries, payload=options.payload) for entries in found])
+    told = [history(entries, payload=options.payload) for entries in found]
+    return Asked(text, told, found)
 
 
-def _as_it_stood(source: Source, asked: Asked, at: str) -> tuple[list[Asked], Around]:
+def _as_it_stood(
+    source: Source, asked: Asked, options: argparse.Namespace
+) -> tuple[list[Asked], Around]:
     """Return a history up to a moment, and what stood around it."""
     from by_cp.replay import moments
 
     whole = asked.only
     if whole.call is None:
         raise InvalidInput(f"the log no longer has the beginning of {whole.execution_id!r}")
-    until = moments.until(at, whole.rows[0].time_ms)
+    until = moments.until(options.at, whole.rows[0].time_ms)
     rows = tuple(row for row in whole.rows if split(row.position) <= split(until))
     if not rows:
         raise InvalidInput(
             f"{whole.execution_id!r} began only at {whole.rows[0].position}, {whole.rows[0].time}"
         )
-    stood = moments.around(source.entries(until=until), whole.execution_id, whole.call)
-    return [Asked(asked.text, [History(whole.execution_id, rows, whole.call)])], stood
+    start = _start(source, options.snapshots, until)
+    if start.views is not None:
+        own = [entry for entry in asked.entries[0] if split(entry[0]) <= split(start.position)]
+        moments.recall(start.views, own, whole.execution_id)
+    stood = moments.around(
+        source.entries(start.position, until),
+        *(whole.execution_id, whole.call, start.views),
+        position="" if start.views is None else start.position,
+    )
+    told = History(whole.execution_id, rows, whole.call)
+    return [Asked(asked.text, [told], asked.entries)], stood
+
+
+def _start(source: Source, snapshots: str | None, until: Position) -> Start:
+    """Return where a fold up to a position begins."""
+    from pathlib import Path
+
+    from by_cp.replay.drift.checking import Start
+    from by_cp.replay.drift.starting import newest_at
+
+    log = source.log() if snapshots else None
+    if log is None:
+        return Start()
+
+    def complain(why: str) -> None:
+        sys.stderr.write(f"by-replay: passed over: {why}\n")
+
+    return newest_at(Path(str(snapshots)), log, until, complain)
 
 
 def _show(asked: list[Asked], stood: Around | None, options: argparse.Namespace) -> None:

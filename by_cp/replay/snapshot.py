@@ -9,6 +9,7 @@ anew from the log, which is the truth; a snapshot never is.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -23,6 +24,9 @@ from by_cp.statemachine.events import Call
 from by_cp.statemachine.position import Position
 
 FORMAT = "by-cp snapshot 1"
+
+SUFFIX = ".snapshot"
+"""Of the files that are looked for where a directory has many."""
 
 
 class SnapshotUnusable(ByCpError):
@@ -50,11 +54,16 @@ class _File(Struct):
     body: bytes
 
 
+class _Begin(Struct):
+    position: str
+
+
 _DICTS: dict[str, Any] = get_type_hints(Views)
 _BODY: Any = tuple[tuple(list[tuple[get_args(hint)]] for hint in _DICTS.values())]  # type: ignore[misc]
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_BODY)
 _FILES = msgspec.msgpack.Decoder(_File)
+_BEGINS = msgspec.msgpack.Decoder(_Begin)
 
 
 def shape() -> str:
@@ -124,6 +133,27 @@ def read(path: Path) -> Snapshot:
         raise SnapshotUnusable(f"{path} is damaged: its checksum is wrong; make it anew")
     dicts = (dict(items) for items in _DECODER.decode(file.body))
     return Snapshot(Views(*dicts), file.position, file.events, file.anchor)
+
+
+def position_of(path: Path) -> Position:
+    """Return the position that a file says it is of, without reading all of it.
+
+    Raises:
+        SnapshotUnusable: it is no snapshot.
+
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _BEGINS.decode(data).position
+    except OSError as error:
+        raise SnapshotUnusable(f"{path} cannot be read: {error}") from error
+    except (ValueError, msgspec.DecodeError) as error:  # one of no bytes cannot be mapped
+        raise SnapshotUnusable(f"{path} is no snapshot, or damaged: {error}") from error
+
+
+def named(position: Position, path: Path) -> Path:
+    """Return where a snapshot is written: in a directory under its position, else just there."""
+    return path / f"{position}{SUFFIX}" if path.is_dir() else path
 
 
 def anchor_of(entry: bytes) -> bytes:

@@ -52,6 +52,10 @@ class Source(Protocol):
         """Yield what stands after a position, up to and with another one, in pages."""
         ...
 
+    def log(self) -> Pages | None:
+        """Return the entries as they stand in the log; None if it only has what they mean."""
+        ...
+
     def follow(self, after: Position) -> Iterator[list[Entry]]:
         """Yield what is appended after a position, for ever; nothing, now and then, if nothing.
 
@@ -99,6 +103,10 @@ class PagesSource:
         from by_cp.log.rawlog import decoded
 
         return decoded(self._log().pages(after, until))
+
+    def log(self) -> Pages:
+        """Return the entries as they stand in the log."""
+        return self._open()
 
     def follow(self, after: Position) -> Iterator[list[Entry]]:
         """Refuse: nothing comes after what is here."""
@@ -158,7 +166,7 @@ class ServerSource(PagesSource):
         if self._archive or after == BEGINNING:
             self._check_beginning()
             return super().entries(after, until)
-        return decoded(_counted(self._raw().continued(after), self._progress))
+        return decoded(_counted(self._raw().continued(after, until), self._progress))
 
     def follow(self, after: Position) -> Iterator[list[Entry]]:
         """Yield what is appended after a position."""

@@ -23,8 +23,9 @@ def snapshot(
 ) -> int:
     """Write the views, folded from the log, into a file.
 
-    Later folds go on from there. It is written whole or not at all. Executions that are settled and
-    whose head has expired are not in it. `verify` and `rebuild` take it with --from-snapshot.
+    Later folds go on from there. It is written whole or not at all; in a directory, under the name
+    of its position. Executions that are settled and whose head has expired are not in it. `verify`
+    and `rebuild` take it with --from-snapshot, `by-replay --at` with --snapshots.
 
     Example: `by-cp views snapshot views.snapshot`
 
@@ -32,7 +33,7 @@ def snapshot(
     130 interrupted.
 
     Args:
-        file: Where it is written.
+        file: Where it is written: a file, or a directory that is there.
         check: Write nothing: compare the file with the log, folded from its beginning.
         archive: Directory of the archive that has what was trimmed from the server.
         from_snapshot: A snapshot of this log: what was before it is not folded again.
@@ -50,7 +51,7 @@ def snapshot(
             start = start_at(from_snapshot, work.log)
             folding, _ = prepare(work.log, work.server, work.live, start, work.watch)
             found = taken(folding, work.log, start)
-            snapshots.write(found, file)
+            snapshots.write(found, snapshots.named(found.position, file))
     sha256 = snapshots.digest(found.views)
     told = {
         "position": found.position,

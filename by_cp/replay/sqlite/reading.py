@@ -76,6 +76,9 @@ class SqliteSource:
                 if begin < split(position) and (end is None or split(position) <= end)
             ]
 
+    def log(self) -> None:
+        """Return nothing: the bytes of the log are not here."""
+
     def follow(self, after: Position) -> Iterator[list[Entry]]:
         """Refuse: nothing comes after what is here."""
         raise InvalidInput(f"nothing is appended to a file after {after}: --follow needs a server")

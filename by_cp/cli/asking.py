@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import sys
 from typing import Annotated
@@ -26,8 +27,8 @@ def who(by: str | None) -> str:
         return ""
 
 
-def may(what: str, *, yes: bool) -> bool:
-    """Ask whether to do something to many, unless that was said.
+async def may(what: str, *, yes: bool) -> bool:
+    """Ask whether to do something to many, unless that was said. Ctrl-C is an answer, too.
 
     Raises:
         InvalidInput: there is nobody to ask.
@@ -39,4 +40,20 @@ def may(what: str, *, yes: bool) -> bool:
         raise InvalidInput(f"{what}? Nobody is there to ask: add --yes")
     sys.stderr.write(f"{what}? [y/N] ")
     sys.stderr.flush()
+    try:
+        await _answered()
+    except asyncio.CancelledError:
+        sys.stderr.write("\n")
+        raise
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+async def _answered() -> None:
+    """Wait until there is a line to read: to read before would keep signals waiting."""
+    loop = asyncio.get_running_loop()
+    answered = asyncio.Event()
+    loop.add_reader(sys.stdin, answered.set)
+    try:
+        await answered.wait()
+    finally:
+        loop.remove_reader(sys.stdin)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from msgspec import structs
 
 from by_cp.cli.asking import By, Yes, may, who
+from by_cp.cli.bulk import STOPPED, to_each
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, show
+from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, fail, run, server_url
 from by_cp.cli.tables import counted, table
 from by_cp.control_plane import ControlPlane
@@ -20,7 +22,6 @@ TOO_LATE = 3
 """Exit code when something was settled before it could be cancelled."""
 
 LIMIT = 1_000_000
-AT_ONCE = 100
 SHOWN_MAX = 50
 """So many are shown to people one by one; `--json` has all."""
 
@@ -65,14 +66,18 @@ def cancel(
             if filtered:
                 held = await plane.views.pending(agent_type, tenant, LIMIT)
                 ids = tuple(row.execution_id for row in held)
-                if ids and not may(
+                if ids and not await may(
                     f"Cancel {counted(len(ids), 'held command', 'held commands')}", yes=yes
                 ):
                     return fail("nothing was done")
-            outcomes = []
-            for first in range(0, len(ids), AT_ONCE):
-                some = ids[first : first + AT_ONCE]
-                outcomes += await asyncio.gather(*(_one(plane, e, reason, who(by)) for e in some))
+            outcomes: list[Outcome] = []
+            one = partial(_one, plane, reason=reason, by=who(by))
+            try:
+                with progress("cancelling", len(ids), "commands", shown=not as_json) as advance:
+                    await to_each(ids, one, outcomes, advance)
+            except STOPPED:
+                show(_look(outcomes, left=len(ids) - len(outcomes)), as_json=as_json)
+                raise
         show(_look(outcomes), as_json=as_json)
         if any(not outcome.status for outcome in outcomes):
             return 1
@@ -89,8 +94,11 @@ async def _one(plane: ControlPlane, execution_id: str, reason: str, by: str) -> 
         return Outcome(execution_id, "", "-", "", reason=str(error))
 
 
-def _look(outcomes: list[Outcome]) -> Look:
+def _look(outcomes: list[Outcome], left: int = 0) -> Look:
     told = [structs.asdict(outcome) for outcome in outcomes]
+    if left:
+        count = sum(map(_is_cancelled, outcomes))
+        return Look(told, f"Interrupted: {count:,} cancelled, {left:,} left as they were.")
     if not outcomes:
         return Look(told, "Nothing is held.")
     if len(outcomes) > SHOWN_MAX:

@@ -93,7 +93,7 @@ def demo() -> int:
 
     Exit codes: 0 shown; 1 an error; 130 Ctrl-C.
     """
-    return run(_demo())
+    return run(_demo(), terminated=0)
 
 
 async def _demo() -> int:

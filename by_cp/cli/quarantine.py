@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from by_cp.cli.asking import Yes, may
+from by_cp.cli.bulk import STOPPED, to_each
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Limit, Look, look_at, show
 from by_cp.cli.running import AsJson, Url, fail, help_of_group, run, server_url
@@ -131,13 +132,30 @@ def drop(*entry_ids: str, yes: Yes = False, as_json: AsJson = False, url: Url = 
     async def work() -> int:
         async with ControlPlane.connect(server_url(url)) as plane:
             entries = [await plane.quarantine.show(entry_id) for entry_id in entry_ids]
-            if not may(f"Drop {counted(len(entries), 'entry', 'entries')} for good", yes=yes):
+            if not await may(f"Drop {counted(len(entries), 'entry', 'entries')} for good", yes=yes):
                 return fail("nothing was done")
-            dropped = [e.entry_id for e in entries if await plane.quarantine.drop(e)]
-        show(Look({"dropped": dropped}, Text(f"{len(dropped):,} dropped.")), as_json=as_json)
-        return 0 if len(dropped) == len(entries) else 1
+            done: list[str] = []
+
+            async def one(entry: Quarantined) -> str:
+                return entry.entry_id if await plane.quarantine.drop(entry) else ""
+
+            try:
+                await to_each(entries, one, done)
+            except STOPPED:
+                show(_dropped(entries, done), as_json=as_json)
+                raise
+        show(_dropped(entries, done), as_json=as_json)
+        return 0 if all(done) else 1
 
     return run(work())
+
+
+def _dropped(entries: list[Quarantined], done: list[str]) -> Look:
+    dropped = list(filter(None, done))
+    said = f"{len(dropped):,} dropped."
+    if left := len(entries) - len(done):
+        said = f"Interrupted: {len(dropped):,} dropped, {left:,} left as they were."
+    return Look({"dropped": dropped}, Text(said))
 
 
 def _cells(entry: Quarantined, now_ms: int) -> tuple[str, ...]:

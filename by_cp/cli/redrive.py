@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from by_cp.cli.asking import By, Yes, may, who
+from by_cp.cli.bulk import STOPPED, to_each
 from by_cp.cli.deadletters import AgentType, Reason, Since, Tenant, Until, filter_of
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, show
@@ -88,7 +89,7 @@ def redrive(
             if dry_run:
                 show(_dry(count), as_json=as_json)
                 return 0
-            if count and not may(f"Redrive {_letters(count)}", yes=yes):
+            if count and not await may(f"Redrive {_letters(count)}", yes=yes):
                 return fail("nothing was done")
             bulk = _Bulk(plane, which, who(by), rate, concurrency)
             return await bulk.run(count, as_json=as_json)
@@ -97,7 +98,14 @@ def redrive(
 
 
 async def _named(plane: ControlPlane, ids: tuple[str, ...], by: str, *, as_json: bool) -> int:
-    done = [await _one(plane, execution_id, by) for execution_id in ids]
+    done: list[Redriven] = []
+    try:
+        await to_each(ids, partial(_one, plane, by=by), done)
+    except STOPPED:
+        count, left = sum(one.done for one in done), len(ids) - len(done)
+        said = f"Interrupted: {count:,} redriven, {left:,} left as they were."
+        show(Look([one._asdict() for one in done], said), as_json=as_json)
+        raise
     columns = (Column("Execution", whole=True), "Redriven", "State", Column("Why not", long=True))
     cells = ((o.execution_id, "yes" if o.done else "no", o.state or "-", o.why) for o in done)
     show(Look([one._asdict() for one in done], table(columns, cells)), as_json=as_json)
@@ -141,7 +149,7 @@ class _Bulk:
                     concurrency=self._concurrency,
                     on_progress=on_progress,
                 )
-            except asyncio.CancelledError:
+            except STOPPED:
                 show(_told(Many(self._last, {}), interrupted=True), as_json=as_json)
                 raise
         show(_told(many, interrupted=False), as_json=as_json)

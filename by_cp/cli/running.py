@@ -31,6 +31,9 @@ EXIT_CODES = "Exit codes: 0 done; 1 an error, in one line; 2 wrong usage; 130 Ct
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+TERMINATED = 143
+"""Exit code after SIGTERM: what was to be done was not, or not all."""
+
 
 def help_of_group(summary: str, example: str) -> str:
     """Return the help of a group of commands: as that of a command, with an example."""
@@ -42,13 +45,18 @@ def server_url(given: str | None) -> str:
     return given or os.environ.get(URL_VARIABLE) or URL_DEFAULT
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
+def run(work: Coroutine[Any, Any, int], *, terminated: int = TERMINATED) -> int:
     """Run a subcommand to its end, and return its exit code.
 
     SIGTERM cancels it, once: a clean stop. A second one changes nothing.
+
+    Args:
+        work: what it does; returns its exit code.
+        terminated: the exit code after SIGTERM. For a service, whose end that is, it is 0.
+
     """
     try:
-        return asyncio.run(_until_terminated(work))
+        return asyncio.run(_until_terminated(work, terminated))
     except KeyboardInterrupt:
         return INTERRUPTED
     except ByCpError as error:
@@ -61,7 +69,7 @@ def fail(text: str, code: int = 1) -> int:
     return code
 
 
-async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
+async def _until_terminated(work: Coroutine[Any, Any, int], code: int) -> int:
     task = asyncio.ensure_future(work)
     terminated = False
 
@@ -78,7 +86,7 @@ async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
         return await task
     except asyncio.CancelledError:
         if terminated:
-            return 0
+            return code
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

@@ -9,14 +9,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from by_cp import logs
 from by_cp.cli.log_output import write_logs
 from by_cp.cli.running import Url, run, server_url
 from by_cp.control_plane import ControlPlane
 from by_cp.errors import InvalidInput
 from by_cp.logs import LogFormat, LogLevel
+from by_cp.patience import Patience
 from by_cp.worker import Handler
 
 AGENT_TYPE_VARIABLE = "BY_CP_AGENT_TYPE"
+
+log = logs.named("by_cp.worker")
 
 IdleExitFlag = Annotated[float | None, Parameter(env_var="BY_CP_IDLE_EXIT_S")]
 LogFormatFlag = Annotated[LogFormat, Parameter(env_var="BY_CP_LOG_FORMAT")]
@@ -59,7 +63,8 @@ def worker(
         if not all(agent_types):
             raise InvalidInput(f"say --agent-type, or set ${AGENT_TYPE_VARIABLE}")
         function = _loaded(handler)
-        async with ControlPlane.connect(server_url(url)) as plane:
+        patience = Patience("connection", log)
+        async with ControlPlane.connect(server_url(url), patience=patience) as plane:
             await plane.worker(
                 agent_types,
                 function,
@@ -68,7 +73,7 @@ def worker(
             ).run()
         return 0
 
-    return run(work())
+    return run(work(), terminated=0)
 
 
 def _loaded(name: str) -> Handler:

@@ -12,10 +12,11 @@ from by_cp.cli.durations import Duration, Lasting
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url, help_of_group
-from by_cp.cli.tables import or_hint, plain, table
+from by_cp.cli.tables import Cell, explained, marked, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
+from by_cp.keys import RedisKeys
 from by_cp.replay.durations import lasting
-from by_cp.views import Circuit
+from by_cp.views import OURS, THEIRS, Circuit
 from by_cp.vocabulary import CIRCUIT_POLICY
 
 circuits = App(
@@ -38,6 +39,8 @@ class Force(StrEnum):
 def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
     """List the circuits that have failed, opened, or have a policy of their own.
 
+    With a mark: those that somebody else holds open, at by-framework's key.
+
     Example: `by-cp circuits --watch`
 
     Exit codes: 0 listed; 1 an error; 2 wrong usage; 130 Ctrl-C.
@@ -58,7 +61,7 @@ def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> i
             "Tries again",
             Column("Reason", long=True),
         )
-        grid = table(columns, map(_cells, found))
+        grid = explained(table(columns, map(_cells, found)), (c.origin for c in found))
         hint = "No wake has failed, and no policy is set: all circuits are closed."
         return Look(found, or_hint(grid, len(found), hint))
 
@@ -95,9 +98,7 @@ def force(
     async def look(plane: ControlPlane) -> Look:
         await plane.operate.force_circuit(agent_type, state.value, reason, who(by))
         stands = await plane.views.circuit(agent_type)
-        forced = "forced " if stands.forced else ""
-        said = f"The circuit of {plain(agent_type)} is {forced}{stands.state}."
-        return Look(stands, Text(said if stands.forced else f"{said} It acts by itself."))
+        return Look(stands, Text(_sentence(stands)))
 
     return look_at(look, url, as_json=as_json)
 
@@ -152,8 +153,19 @@ def policy(
     return look_at(look, url, as_json=as_json)
 
 
-def _cells(circuit: Circuit) -> tuple[str | int, ...]:
+def _sentence(circuit: Circuit) -> str:
+    whose = f"The circuit of {plain(circuit.agent_type)}"
+    if circuit.origin == THEIRS:
+        key = plain(RedisKeys.control_plane_agent_circuit(circuit.agent_type))
+        return f"{whose} stays {circuit.state}: so somebody else wrote at by-framework's key {key}."
+    if circuit.forced:
+        return f"{whose} is forced {circuit.state}."
+    return f"{whose} is {circuit.state}. It acts by itself."
+
+
+def _cells(circuit: Circuit) -> tuple[Cell, ...]:
     waits = circuit.retry_after_ms
     again = f"in {lasting(waits)}" if waits >= 0 else "-"
-    state = f"{circuit.state}, forced" if circuit.forced else circuit.state
+    forced = circuit.forced and circuit.origin == OURS
+    state = marked(f"{circuit.state}, forced" if forced else circuit.state, circuit.origin)
     return (circuit.agent_type, state, circuit.failures, again, circuit.reason)

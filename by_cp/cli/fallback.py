@@ -9,8 +9,10 @@ from by_cp.cli.asking import By, who
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, look_at
 from by_cp.cli.running import AsJson, Url, help_of_group
-from by_cp.cli.tables import or_hint, plain, table
+from by_cp.cli.tables import explained, marked, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
+from by_cp.keys import RedisKeys
+from by_cp.views import THEIRS
 
 fallback = App(
     name="fallback",
@@ -24,6 +26,8 @@ fallback = App(
 @fallback.command(name="list", show=False)
 def list_(*, as_json: AsJson = False, url: Url = None) -> int:
     """List who stands in for whom.
+
+    With a mark: those that somebody else named at by-framework's key.
 
     Example: `by-cp fallback`
 
@@ -40,7 +44,9 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> int:
         columns = (Column("Agent type", long=True), Column("Stands in for it", long=True))
         hint = "Nobody stands in. Say who does with `by-cp fallback set AGENT_TYPE SELECTED`."
         told = [one._asdict() for one in found]
-        return Look(told, or_hint(table(columns, found), len(found), hint))
+        rows = ((one.agent_type, marked(one.selected, one.origin)) for one in found)
+        grid = explained(table(columns, rows), (one.origin for one in found))
+        return Look(told, or_hint(grid, len(found), hint))
 
     return look_at(look, url, as_json=as_json)
 
@@ -87,7 +93,11 @@ def unset(agent_type: str, *, by: By = None, as_json: AsJson = False, url: Url =
 def _set(agent_type: str, selected: str, by: str | None, *, as_json: bool, url: str | None) -> int:
     async def look(plane: ControlPlane) -> Look:
         await plane.operate.set_fallback(agent_type, selected, who(by))
-        said = f"{plain(selected) or 'Nobody'} stands in for {plain(agent_type)}."
-        return Look({"agent_type": agent_type, "selected": selected}, Text(said))
+        stands = await plane.views.fallback(agent_type)
+        said = f"{plain(stands.selected) or 'Nobody'} stands in for {plain(agent_type)}"
+        if stands.origin == THEIRS:
+            key = plain(RedisKeys.control_plane_agent_fallback(agent_type))
+            said += f": so somebody else wrote at by-framework's key {key}"
+        return Look(stands._asdict(), Text(said + "."))
 
     return look_at(look, url, as_json=as_json)

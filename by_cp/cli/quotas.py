@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from cyclopts import App
+from rich.console import RenderableType
 from rich.text import Text
 
 from by_cp.cli.asking import By, who
 from by_cp.cli.durations import Duration, Lasting
-from by_cp.cli.grid import Column, Grid
+from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url, fail, help_of_group
-from by_cp.cli.tables import limit, or_hint, plain, table
+from by_cp.cli.tables import Cell, explained, limit, marked, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.replay.durations import lasting
 from by_cp.views import Quota
@@ -24,6 +25,8 @@ quotas = App(
 @quotas.default
 def show(*, as_json: AsJson = False, watch: Watch = False, url: Url = None) -> int:
     """List the tenants, what they have in flight, and their limits.
+
+    With a mark: a quota that is used up as somebody else wrote at by-framework's key.
 
     Example: `by-cp quotas --watch`
 
@@ -102,20 +105,22 @@ def set_(
     return look_at(look, url, as_json=as_json)
 
 
-def _grid(found: list[Quota]) -> Grid:
+def _grid(found: list[Quota]) -> RenderableType:
     columns = (
         Column("Tenant", long=True),
         Column("In flight", right=True),
         Column("At most", right=True),
         Column("Held at most", right=True),
         Column("Rate", long=True),
+        Column("Used up", long=True),
     )
-    return table(
-        columns,
-        (
-            (q.user_code, q.in_flight, limit(q.in_flight_max), limit(q.depth_max), _rate(q))
-            for q in found
-        ),
+    return explained(table(columns, map(_cells, found)), (quota.origin for quota in found))
+
+
+def _cells(quota: Quota) -> tuple[Cell, ...]:
+    return (
+        *(quota.user_code, quota.in_flight, limit(quota.in_flight_max), limit(quota.depth_max)),
+        *(_rate(quota), marked(quota.used_up, quota.origin)),
     )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url
-from by_cp.cli.tables import limit, lines, plain, table
+from by_cp.cli.tables import explained, limit, lines, marked, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.urls import without_password
 from by_cp.views import Status
@@ -51,15 +51,17 @@ async def _look(plane: ControlPlane) -> Look:
                 len(a.workers),
                 a.held,
                 limit(a.depth_max),
-                a.circuit,
+                marked(a.circuit, a.circuit_origin),
                 a.mode,
-                a.fallback,
+                marked(a.fallback, a.fallback_origin),
             )
             for a in seen.agents
         ),
     )
     hint = Text("No agent type yet: none has had a worker, a held command or a setting.", "dim")
-    shown = Group(lines(_lines(seen, server)), "", agents if seen.agents else hint)
+    origins = (origin for a in seen.agents for origin in (a.circuit_origin, a.fallback_origin))
+    grid = explained(agents, origins) if seen.agents else hint
+    shown = Group(lines(_lines(seen, server)), "", grid)
     return Look({"server": server, **_told(seen)}, shown)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from by_cp.cli.grid import Column, Grid
 from by_cp.replay.durations import lasting
 from by_cp.statemachine.position import Position, time_ms
+from by_cp.views import THEIRS
 
 STYLES = {
     "OPEN": "bold red",
@@ -22,6 +23,8 @@ STYLES = {
     "WAKING": "yellow",
 }
 """Words that have a colour wherever they stand in a table."""
+
+_MARK = "*"
 
 Cell = str | int | Text
 
@@ -47,6 +50,26 @@ def lines(pairs: Iterable[tuple[str, Cell]]) -> Table:
 def or_hint(grid: RenderableType, rows: int, hint: str) -> RenderableType:
     """Return a table or, if it has no rows, what to say instead."""
     return grid if rows else Text(hint, style="dim")
+
+
+def marked(text: str, origin: str) -> Text:
+    """Return a cell, with a mark if it does not come from by-cp's log; `explained` says what it is.
+
+    Args:
+        text: what it says.
+        origin: by-cp or by-framework.
+
+    """
+    cell = _shown(text)
+    return cell.append(_MARK, style="bold magenta") if origin == THEIRS else cell
+
+
+def explained(grid: RenderableType, origins: Iterable[str]) -> RenderableType:
+    """Return a table, with what the mark means if any of its rows has it."""
+    if THEIRS not in origins:
+        return grid
+    said = f"{_MARK} at by-framework's key, where someone else wrote it; by-cp obeys it"
+    return Group(grid, "", Text(said, style="dim"))
 
 
 def counted(count: int, one: str, many: str) -> str:

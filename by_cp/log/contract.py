@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from by_cp.log.answers import Outcome
 from by_cp.log.commands import Command, Member
+from by_cp.log.foreign import Foreign
 from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
 from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event
@@ -198,6 +199,13 @@ class Store(Protocol):
 
     async def quotas(self) -> list[QuotaRow]:
         """Return every tenant's quota."""
+        ...
+
+    async def foreign(self, name: str | None = None) -> Foreign:
+        """Return the circuits, quotas and fallbacks that someone else wrote.
+
+        With a name only those of this agent type and of this tenant.
+        """
         ...
 
     async def execution(self, execution_id: str) -> ExecutionRow | None:

@@ -7,17 +7,47 @@ and not read back: the view is the truth. What does not parse is as if it were n
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
-from by_cp.vocabulary import WORKER_NAME_BYTES_MAX
+from by_cp.vocabulary import SENTENCES, WORKER_NAME_BYTES_MAX
 
 OURS = "by-cp"
 """The value of `by` in documents that by-cp wrote."""
 
 FALLBACK_FIELDS = ("selected_agent_type", "agent_type", "target_agent_type")
 """The first of these that is not empty names the fallback."""
+
+
+class Foreign(NamedTuple):
+    """What someone else wrote at by-framework's keys, and admission obeys."""
+
+    circuits: dict[str, str]
+    """Agent type -> why its circuit is open."""
+    quotas: dict[str, str]
+    """Tenant -> why its quota is used up."""
+    fallbacks: dict[str, str]
+    """Agent type -> who stands in for it, unless by-cp's own log says who does."""
+
+
+def understood(documents: Iterable[tuple[str, str, str | None]]) -> Foreign:
+    """Return what documents say, each with its kind (circuit, quota or fallback) and whose it is.
+
+    Of several of the same the first that says anything holds.
+    """
+    found = Foreign({}, {}, {})
+    for kind, name, text in documents:
+        if kind == "circuit":
+            rows, said = found.circuits, circuit_reason(text, SENTENCES["circuit"])
+        elif kind == "quota":
+            rows, said = found.quotas, quota_reason(text, SENTENCES["quota"])
+        else:
+            rows, said = found.fallbacks, fallback_name(text)
+        if said:
+            rows.setdefault(name, said)
+    return found
 
 
 def _document(text: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import signal
@@ -10,6 +11,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from by_cp.keys import RedisKeys
 from tests.cli.operating import BY_CP, Command, hold, plane_with_dead_letters
@@ -100,11 +102,41 @@ def test_quotas_are_set_and_listed(by_cp: Command) -> None:
 
 def test_fallbacks_are_set_listed_and_unset(by_cp: Command) -> None:
     """A circle is refused in one line."""
-    by_cp("fallback", "set", "echo", "other")
-    assert by_cp.json("fallback", "list") == [{"agent_type": "echo", "selected": "other"}]
+    told = by_cp.json("fallback", "set", "echo", "other")
+    assert told == {"agent_type": "echo", "selected": "other", "origin": "by-cp"}
+    assert by_cp.json("fallback", "list") == [told]
     assert "circle" in by_cp("fallback", "set", "other", "echo", code=1)
     by_cp("fallback", "unset", "echo")
     assert by_cp.json("fallback", "list") == []
+
+
+@pytest.mark.parametrize("quota", ["quota:tenant:acme", "quota:user:acme"])
+async def test_what_stands_at_by_frameworks_keys_is_shown(
+    redis: Redis, by_cp: Command, quota: str
+) -> None:
+    """With a mark that says so; and who closes such a circuit is told that it stays open."""
+    written = {
+        "circuit:agent_type:echo": '{"state":"OPEN","reason":"on fire"}',
+        quota: '{"available":false,"reason":"unpaid"}',
+        "fallback:agent_type:echo": '{"selected_agent_type":"spare"}',
+    }
+    for key, text in written.items():
+        await redis.set(f"{RedisKeys.CONTROL_PLANE_PREFIX}:{key}", text)
+    shown = {
+        ("circuits",): ("OPEN*", "on fire"),
+        ("quotas",): ("acme", "unpaid*"),
+        ("fallback", "list"): ("echo", "spare*"),
+        ("status",): ("OPEN*", "spare*", "not closed: echo"),
+    }
+    for command, words in shown.items():
+        text = await asyncio.to_thread(by_cp, *command)
+        assert all(word in text for word in (*words, "* at by-framework's key"))
+        assert '"by-framework"' in json.dumps(await asyncio.to_thread(by_cp.json, *command))
+    told = await asyncio.to_thread(by_cp, "circuits", "force", "echo", "CLOSED")
+    assert "stays OPEN" in told
+    assert RedisKeys.control_plane_agent_circuit("echo") in "".join(told.split())
+    told = await asyncio.to_thread(by_cp, "fallback", "unset", "echo")
+    assert "spare stands in for echo: so somebody else wrote" in told
 
 
 async def test_cancel_takes_back_what_is_held(url: str, by_cp: Command) -> None:

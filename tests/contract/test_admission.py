@@ -6,6 +6,7 @@ import pytest
 
 from by_cp.log.answers import Receipt
 from by_cp.log.contract import Store
+from by_cp.log.foreign import Foreign
 from by_cp.statemachine.events import BecameReady, Evidence, Requested
 from by_cp.vocabulary import AvailabilityStatus, ErrorCode, RoutePolicy
 from tests.contract.acting import force_circuit, online, request, set_fallback, set_quota
@@ -162,6 +163,21 @@ async def test_own_fallback_comes_before_a_hand_written_one(
     assert (await ask(store, "exec-1", RoutePolicy.FAIL_FAST)).agent_type == "ours"
 
 
+async def test_what_is_written_by_hand_can_be_looked_at(store: Store, around: Surroundings) -> None:
+    """As admission understands it, of everybody or of one; what by-cp wrote itself is not in it."""
+    await force_circuit(store, "OPEN")
+    await set_fallback(store, "ours")
+    await around.write_by_hand("circuit", "burning", '{"state":"open","reason":"on fire"}')
+    await around.write_by_hand("circuit", "mended", '{"state":"CLOSED"}')
+    await around.write_by_hand("quota", "acme", '{"available":false}')
+    await around.write_by_hand("fallback", "a:b", '{"agent_type":"other"}')
+    said = Foreign({"burning": "on fire"}, {"acme": "tenant quota exceeded"}, {"a:b": "other"})
+    assert await store.foreign() == said
+    assert await store.foreign("burning") == Foreign(said.circuits, {}, {})
+    assert await store.foreign("acme") == Foreign({}, said.quotas, {})
+    assert await store.foreign("nobody") == Foreign({}, {}, {})
+
+
 NONSENSE = [
     "",
     "OPEN",
@@ -189,6 +205,7 @@ async def test_hand_written_nonsense_is_as_if_it_were_not_there(
     receipt = await ask(store, "exec-1", RoutePolicy.QUEUE_ONLY)
     assert receipt.status == AvailabilityStatus.QUEUE_PENDING
     assert receipt.agent_type == "echo"
+    assert await store.foreign() == Foreign({}, {}, {})
 
 
 async def test_closing_by_cp_s_circuit_opens_no_hand_written_one(

@@ -7,7 +7,7 @@ import pytest
 from by_cp.errors import InvalidInput
 from by_cp.log.memory import ManualClock, MemoryStore
 from by_cp.operating import Operate
-from by_cp.views import LiveViews
+from by_cp.views import Fallback, LiveViews
 from by_cp.vocabulary import RoutePolicy
 from tests.contract.acting import online, request, settle
 
@@ -90,7 +90,7 @@ async def test_the_status_tells_of_every_agent_type(store: MemoryStore, views: L
     assert (status.managers, status.circuits_open) == (["manager-1"], ["broken"])
     assert status.census.held == {"sleeper": 1}
     assert await views.agents() == status.agents
-    assert await views.fallbacks() == [("broken", "echo")]
+    assert await views.fallbacks() == [Fallback("broken", "echo", "by-cp")]
 
 
 async def test_executions_are_listed_by_what_happened_last(
@@ -105,3 +105,44 @@ async def test_executions_are_listed_by_what_happened_last(
     assert [row.execution_id for row in waking] == ["c"]
     assert (await views.execution("a")) == (await store.execution("a"))
     assert await views.execution("nobody") is None
+
+
+async def test_what_someone_else_wrote_is_shown_beside_ones_own(
+    store: MemoryStore, views: LiveViews
+) -> None:
+    """With its origin: no command of by-cp's takes it away."""
+    documents = store.log.world.documents
+    documents["circuit", "burning"] = '{"state":"OPEN","reason":"on fire"}'
+    documents["quota", "acme"] = '{"available":false,"reason":"unpaid"}'
+    documents["fallback", "echo"] = '{"agent_type":"spare"}'
+    [circuit], [quota] = await views.circuits(), await views.quotas()
+    assert (circuit.state, circuit.reason) == ("OPEN", "on fire")
+    assert (circuit.origin, circuit.retry_after_ms) == ("by-framework", -1)
+    assert (quota.used_up, quota.origin) == ("unpaid", "by-framework")
+    assert await views.fallbacks() == [Fallback("echo", "spare", "by-framework")]
+    assert [await views.circuit("burning"), await views.quota("acme")] == [circuit, quota]
+    status = await views.status()
+    burning, echo = status.agents
+    assert status.circuits_open == ["burning"]
+    assert (burning.circuit, burning.circuit_origin) == ("OPEN", "by-framework")
+    assert (echo.fallback, echo.fallback_origin) == ("spare", "by-framework")
+
+
+async def test_ones_own_is_shown_before_what_someone_else_wrote(
+    store: MemoryStore, views: LiveViews
+) -> None:
+    """As admission has it; closing one's own circuit shows the other again."""
+    documents = store.log.world.documents
+    documents["circuit", "echo"] = '{"state":"OPEN","reason":"theirs"}'
+    documents["quota", "acme"] = '{"available":false,"reason":"theirs"}'
+    documents["fallback", "echo"] = '{"agent_type":"theirs"}'
+    await Operate(store).force_circuit("echo", "OPEN", "ours")
+    await Operate(store).set_quota("acme", 0)
+    await Operate(store).set_fallback("echo", "ours")
+    circuit, quota = await views.circuit("echo"), await views.quota("acme")
+    assert (circuit.reason, circuit.origin) == ("ours", "by-cp")
+    assert (quota.used_up, quota.origin) == ("tenant quota exceeded: 0 of 0 in flight", "by-cp")
+    assert await views.fallback("echo") == ("echo", "ours", "by-cp")
+    await Operate(store).force_circuit("echo", "CLOSED")
+    circuit = await views.circuit("echo")
+    assert (circuit.state, circuit.reason, circuit.origin) == ("OPEN", "theirs", "by-framework")

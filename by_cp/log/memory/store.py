@@ -25,6 +25,7 @@ from by_cp.log.contract import (
     Told,
     WakeSignal,
 )
+from by_cp.log.foreign import Foreign, understood
 from by_cp.log.memory import world
 from by_cp.log.memory.log import MemoryLog, system_clock
 from by_cp.log.pacing import room
@@ -136,6 +137,15 @@ class MemoryStore:
     async def quotas(self) -> list[QuotaRow]:
         """Return every tenant's quota."""
         return copy.deepcopy(list(self.log.views.quotas.values()))
+
+    async def foreign(self, name: str | None = None) -> Foreign:
+        """Return what someone else wrote."""
+        documents = self.log.world.documents
+        return understood(
+            (kind, whose, text)
+            for (kind, whose), text in sorted(documents.items())
+            if name is None or name == whose
+        )
 
     async def execution(self, execution_id: str) -> ExecutionRow | None:
         """Return an execution's head."""

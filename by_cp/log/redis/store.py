@@ -24,6 +24,7 @@ from by_cp.log.contract import (
     Written,
 )
 from by_cp.log.redis import (
+    documents,
     encoding,
     graves,
     heartbeat,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from by_cp.log.answers import Outcome
+    from by_cp.log.foreign import Foreign
     from by_cp.projections.rows import ExecutionRow, PendingRow, QuotaRow
     from by_cp.projections.views import Views
 
@@ -175,6 +177,10 @@ class RedisStore:
     async def quotas(self) -> list[QuotaRow]:
         """Return every tenant's quota."""
         return await listings.tenants(self._caller)
+
+    async def foreign(self, name: str | None = None) -> Foreign:
+        """Return what someone else wrote."""
+        return await documents.foreign(self._caller, name)
 
     async def execution(self, execution_id: str) -> ExecutionRow | None:
         """Return an execution's head."""

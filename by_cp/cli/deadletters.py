@@ -14,9 +14,9 @@ from by_cp.cli.durations import LastingOrNone
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Limit, Look, look_at
 from by_cp.cli.running import AsJson, Url, help_of_group
-from by_cp.cli.tables import ago, as_it_is, or_hint, plain, table
+from by_cp.cli.tables import ago, and_more, as_it_is, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
-from by_cp.deadletters import Filter
+from by_cp.deadletters import EVERY, Filter
 from by_cp.log.contract import DeadLetter
 from by_cp.replay.history import history
 from by_cp.replay.printing import lines as history_lines
@@ -72,7 +72,8 @@ def show_all(
         now_ms = await plane.store.now_ms()
         which = filter_of(now_ms, agent_type, tenant, reason, since, until)
         found = await plane.dead_letters.list(which, limit)
-        total = await plane.dead_letters.count(which)
+        # To count those that a filter means, all would have to be read.
+        total = (await plane.store.census()).dead_letters if which == EVERY else None
         columns = (
             Column("Execution", whole=True),
             Column("Agent type", long=True),
@@ -81,10 +82,9 @@ def show_all(
             Column("Reason", long=True),
         )
         grid = table(columns, (_cells(letter, now_ms) for letter in found))
-        rest = f"\n{total:,} in all; --limit shows more" if total > len(found) else ""
         shown = or_hint(grid, len(found), "No such dead letter.")
         told = [_told(letter) for letter in found]
-        return Look(told, Group(shown, Text(rest, "dim")) if rest else shown)
+        return Look(told, and_more(shown, len(found), limit, total))
 
     return look_at(look, url, as_json=as_json)
 

@@ -7,7 +7,7 @@ from typing import Any
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Limit, Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url
-from by_cp.cli.tables import age, or_hint, table
+from by_cp.cli.tables import age, and_more, or_hint, table
 from by_cp.control_plane import ControlPlane
 from by_cp.projections.rows import PendingRow
 from by_cp.replay.durations import lasting
@@ -53,8 +53,11 @@ def pending(
             "Timing",
         )
         grid = table(columns, (_cells(row, now_ms) for row in rows))
-        hint = "Nothing is held."
-        return Look([_told(row) for row in rows], or_hint(grid, len(rows), hint))
+        shown = or_hint(grid, len(rows), "Nothing is held.")
+        held = (await plane.store.census()).held
+        total = sum(held.values()) if agent_type is None else held.get(agent_type, 0)
+        of_tenant = None if tenant is not None else total
+        return Look([_told(row) for row in rows], and_more(shown, len(rows), limit, of_tenant))
 
     return look_at(look, url, as_json=as_json, watch=watch)
 

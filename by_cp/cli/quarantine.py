@@ -13,7 +13,7 @@ from by_cp.cli.bulk import STOPPED, to_each
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Limit, Look, look_at, show
 from by_cp.cli.running import AsJson, Url, fail, help_of_group, run, server_url
-from by_cp.cli.tables import ago, as_it_is, counted, lines, or_hint, plain, table
+from by_cp.cli.tables import ago, and_more, as_it_is, counted, lines, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.log.contract import Quarantined
 from by_cp.statemachine.position import time_ms
@@ -55,7 +55,9 @@ def list_(*, limit: Limit = 100, as_json: AsJson = False, url: Url = None) -> in
         )
         grid = table(columns, (_cells(entry, now_ms) for entry in found))
         hint = "Nothing is set aside: all entries could be read."
-        return Look([_told(entry) for entry in found], or_hint(grid, len(found), hint))
+        total = (await plane.store.census()).quarantined
+        shown = and_more(or_hint(grid, len(found), hint), len(found), limit, total)
+        return Look([_told(entry) for entry in found], shown)
 
     return look_at(look, url, as_json=as_json)
 

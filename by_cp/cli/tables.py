@@ -72,6 +72,25 @@ def explained(grid: RenderableType, origins: Iterable[str]) -> RenderableType:
     return Group(grid, "", Text(said, style="dim"))
 
 
+def and_more(
+    grid: RenderableType, rows: int, limit: int, total: int | None = None
+) -> RenderableType:
+    """Return a table and, if it may lack some, how many there are and how to see them.
+
+    Args:
+        grid: the table.
+        rows: how many it has.
+        limit: so many rows were asked for.
+        total: how many there are; None if only reading them all would tell.
+
+    """
+    if rows < limit or rows == total:
+        return grid
+    more = "--limit shows more" if total is not None else "there may be more, see --limit"
+    of_all = f" of {total:,}" if total is not None else ""
+    return Group(grid, Text(f"\nthe first {rows:,}{of_all}; {more}", "dim"))
+
+
 def counted(count: int, one: str, many: str) -> str:
     """Return a number with its noun."""
     return f"{count:,} {one if count == 1 else many}"

@@ -7,6 +7,7 @@ read has the names; and the tag, so that a later release knows in which schema i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from operator import attrgetter
 from typing import Any, get_type_hints
 
@@ -61,6 +62,7 @@ def _values(kind: type[Struct], fields: Mapping[str, Any]) -> list[Any]:
     return values
 
 
+@cache
 def _nested(kind: type[Struct]) -> dict[str, type[Struct]]:
     """Return the fields that are Structs themselves."""
     hints = get_type_hints(kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,19 @@ class Export:
         ):
             self._connection.execute(f"pragma {setting}")
         if not names:
-            self._schema.make(self._database)
+            self._make()
         self._load_views()
         for number, position in self._connection.execute(
             "select number, position from events order by number desc limit 1"
         ):
             self._number, self.last_position = number, position
+
+    def _make(self) -> None:
+        """Make the tables: all of them come into the file in one transaction."""
+        with closing(sqlite3.connect(":memory:")) as made:
+            made.execute(f"pragma page_size = {PAGE_BYTES}")
+            self._schema.make(Database(made))
+            made.backup(self._connection)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Add the entries that follow, all or none of them. After an error the export is over.

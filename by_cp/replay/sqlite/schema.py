@@ -103,7 +103,6 @@ class Schema:
             _table(database, view.name).create(
                 columns, pk=view.key.name, foreign_keys=_foreign_keys(view)
             )
-        # The last of them: a file without it was left half made.
         _table(database, "export").insert({"schema": self.fingerprint}, pk="schema")
 
     def index(self, database: Database) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from by_cp.adapters import raw_log_at
 from by_cp.cli.grid import Column
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, server_url
@@ -43,7 +44,8 @@ def whatif(
 
     Example: `by-cp whatif --circuit-failures 3 --quota acme=50`
 
-    Exit codes: 0 done, whatever would have changed; 1 an error; 2 wrong usage.
+    Exit codes: 0 done, whatever would have changed; 1 an error; 2 wrong usage; 130
+    interrupted.
 
     Args:
         circuit_failures: A circuit opens after so many failed wakes within its window; 0 is never.
@@ -71,6 +73,7 @@ def whatif(
     )
     seen = WhatIf(policies)
     with (
+        told_if_interrupted(lambda: "not all of the log was replayed; nothing was changed"),
         closing(raw_log_at(server_url(url))) as log,
         progress("replaying", None, "events", shown=not as_json) as advance,
         without_gc(),

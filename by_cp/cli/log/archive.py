@@ -8,6 +8,7 @@ from typing import Any
 
 from by_cp.adapters import raw_log_at
 from by_cp.cli.durations import Duration, Lasting
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, server_url
@@ -56,21 +57,62 @@ def archive(
 
     """
     trimmed: Trimmed | None = None
-    with closing(raw_log_at(server_url(url))) as log, locked(directory), without_gc():
-        before = ArchiveReader(directory).entries()
+    done = _Done(directory)
+    with (
+        told_if_interrupted(done.in_words),
+        closing(raw_log_at(server_url(url))) as log,
+        locked(directory),
+        without_gc(),
+    ):
+        done.begin()
         with progress("archiving", _new(log, directory), "entries", shown=not as_json) as advance:
             chain = archive_log(log, directory, accept_gap=accept_gap, progress=advance)
         if trim:
             holds = [_snapshot(behind_snapshot)] if behind_snapshot is not None else []
             kept = Keep(keep.ms, keep_entries)
             with progress("verifying", None, "entries to trim", shown=not as_json) as advance:
-                trimmed = trim_log(log, directory, chain, keep=kept, holds=holds, progress=advance)
-    told = _told(chain, chain.entries - before, trimmed)
+                trimmed = trim_log(
+                    *(log, directory, chain),
+                    keep=kept,
+                    holds=holds,
+                    progress=advance,
+                    removed=done.trim,
+                )
+        told = _told(chain, done.archived, trimmed)
     if as_json:
         show_json(told)
     else:
         show(_lines(told))
     return 0
+
+
+class _Done:
+    """How far it has gone."""
+
+    def __init__(self, directory: Path) -> None:
+        self._archive = ArchiveReader(directory)
+        self._before: int | None = None
+        self._trimmed = 0
+
+    def begin(self) -> None:
+        """Count what was archived before."""
+        self._before = self._archive.entries()
+
+    def trim(self, count: int) -> None:
+        """Count what was removed from the server."""
+        self._trimmed += count
+
+    @property
+    def archived(self) -> int:
+        """How many entries were archived since."""
+        return 0 if self._before is None else self._archive.entries() - self._before
+
+    def in_words(self) -> str:
+        """Say it, when it is interrupted."""
+        return (
+            f"{self.archived:,} entries were archived, at least {self._trimmed:,} trimmed; "
+            "the next run goes on from there"
+        )
 
 
 def _snapshot(path: Path) -> Hold:

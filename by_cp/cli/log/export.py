@@ -10,6 +10,7 @@ from typing import Annotated, Protocol
 
 from cyclopts import Parameter
 
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, server_url
@@ -88,7 +89,14 @@ def export(
     if datasette and kind != Format.SQLITE:
         raise InvalidInput("--datasette is for an export into SQLite")
     exported, last = 0, BEGINNING
+
+    def interrupted() -> str:
+        if kind == Format.TRACE:
+            return f"{file} was not written"
+        return f"at least {exported:,} events were added to {file}; the next run adds the rest"
+
     with (
+        told_if_interrupted(interrupted),
         closing(open_source(server_url(url), from_, archive)) as source,
         closing(_target(kind, file)) as to,
         without_gc(),

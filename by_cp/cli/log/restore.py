@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from by_cp.adapters import raw_log_at
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, server_url
@@ -36,11 +37,17 @@ def restore(
 
     """
     total = ArchiveReader(directory).entries()
+    interrupted = (
+        "the server has its log whole, or none yet; the next run goes on with what is put together"
+    )
     with (
+        told_if_interrupted(lambda: interrupted),
         closing(raw_log_at(server_url(url))) as log,
         progress("restoring", total, "entries", shown=not as_json) as advance,
         without_gc(),
     ):
+        if log.bounds() is not None:
+            interrupted = "the log may be continued in part; the next run goes on behind it"
         done = restore_log(log, directory, advance)
     if as_json:
         show_json({"restored": done.entries, "found": done.found, "last": done.last})

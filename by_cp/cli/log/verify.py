@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson
@@ -31,7 +32,8 @@ def verify(
 
     Example: `by-cp log verify /var/lib/by-cp/archive`
 
-    Exit codes: 0 it is as it was written; 1 it is not, or another error; 2 wrong usage.
+    Exit codes: 0 it is as it was written; 1 it is not, or another error; 2 wrong usage; 130
+    interrupted.
 
     Args:
         directory: Where the archive is.
@@ -43,7 +45,11 @@ def verify(
         with locked(directory, make=False):
             write_manifest(directory, read_chain(directory).links)
     total = size_bytes(directory)
-    with progress("verifying", total, "bytes", shown=not as_json) as advance, without_gc():
+    with (
+        told_if_interrupted(lambda: "not all of the archive was verified"),
+        progress("verifying", total, "bytes", shown=not as_json) as advance,
+        without_gc(),
+    ):
         verdict = verify_archive(directory, advance)
     if as_json:
         show_json({"ok": not verdict.faults} | msgspec.to_builtins(verdict))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from by_cp.cli.durations import Duration, Lasting
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
 from by_cp.replay.drift.checking import prepare
+from by_cp.replay.drift.rebuilding import Rebuilt
 from by_cp.replay.drift.rebuilding import rebuild as rebuild_views
 from by_cp.replay.drift.starting import start_at
 
@@ -42,12 +44,23 @@ def rebuild(
         url: The server.
 
     """
-    with working(url, archive, shown=not as_json) as work:
+    done = Rebuilt()
+
+    def interrupted() -> str:
+        return f"at least {len(done.changed):,} rows were put right; the next run does the rest"
+
+    with (
+        told_if_interrupted(interrupted),
+        working(url, archive, shown=not as_json) as work,
+    ):
         start = start_at(from_snapshot, work.log)
         folding, names = prepare(work.log, work.server, work.live, start, work.watch, lean=False)
         retention_ms = retention.ms
-        done = rebuild_views(
-            folding, names, work.live, work.log, retention_ms=retention_ms, watch=work.watch
+        rebuild_views(
+            *(folding, names, work.live, work.log),
+            retention_ms=retention_ms,
+            watch=work.watch,
+            rebuilt=done,
         )
     if as_json:
         show_json({"ok": not done.left} | msgspec.to_builtins(done))

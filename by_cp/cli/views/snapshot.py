@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, working
@@ -42,7 +43,11 @@ def snapshot(
 
     """
     equal = True
-    with working(url, archive, shown=not as_json) as work:
+    interrupted = f"{file} was not checked" if check else f"{file} was not written"
+    with (
+        told_if_interrupted(lambda: interrupted),
+        working(url, archive, shown=not as_json) as work,
+    ):
         if check:
             start_at(file, work.log)
             found = snapshots.read(file)
@@ -51,6 +56,7 @@ def snapshot(
             start = start_at(from_snapshot, work.log)
             folding, _ = prepare(work.log, work.server, work.live, start, work.watch)
             found = taken(folding, work.log, start)
+            interrupted = f"{file} was written whole or not at all"
             snapshots.write(found, snapshots.named(found.position, file))
     sha256 = snapshots.digest(found.views)
     told = {

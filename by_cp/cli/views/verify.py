@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from by_cp.cli.interruption import told_if_interrupted
 from by_cp.cli.log.printing import show, show_json
 from by_cp.cli.running import AsJson, Url
 from by_cp.cli.views.work import Archive, FromSnapshot, tell, working
@@ -35,7 +36,10 @@ def verify(
         url: The server.
 
     """
-    with working(url, archive, shown=not as_json) as work:
+    with (
+        told_if_interrupted(lambda: "not all rows were compared; nothing was changed"),
+        working(url, archive, shown=not as_json) as work,
+    ):
         verdict = check(
             work.log, work.server, work.live, start_at(from_snapshot, work.log), work.watch
         )

@@ -56,6 +56,7 @@ def trim(
     keep: Keep | None = None,
     holds: Iterable[Hold] = (),
     progress: Progress | None = None,
+    removed: Progress | None = None,
 ) -> Trimmed:
     """Trim the log. The caller holds the directory's lock.
 
@@ -66,6 +67,7 @@ def trim(
         keep: what stays whoever needs it.
         holds: what else must stay: behind a snapshot, or a consumer that the server does not know.
         progress: is told how many entries were compared.
+        removed: is told how many were removed.
 
     Raises:
         ArchiveDamaged: a segment is not as it was written; nothing was trimmed.
@@ -86,11 +88,14 @@ def trim(
     hold = min(
         hold, _lowest(log, chain, keep, holds), key=_place
     )  # someone may have come meanwhile
-    removed = 0
+    entries = 0
     for step in (*steps, hold.position):
         if split(step) <= split(hold.position):
-            removed += log.trim(step)
-    return Trimmed(removed, hold)
+            count = log.trim(step)
+            entries += count
+            if removed is not None:
+                removed(count)
+    return Trimmed(entries, hold)
 
 
 def _place(hold: Hold) -> tuple[int, int]:

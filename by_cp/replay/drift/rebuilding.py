@@ -54,6 +54,7 @@ def rebuild(
     *,
     retention_ms: int,
     watch: Watch | None = None,
+    rebuilt: Rebuilt | None = None,
 ) -> Rebuilt:
     """Put right all rows that are not as the log says.
 
@@ -64,6 +65,7 @@ def rebuild(
         log: all of it.
         retention_ms: how long heads of settled executions are kept.
         watch: is told of the progress.
+        rebuilt: what is returned; whoever gives it can see what was done when that is interrupted.
 
     Raises:
         LogTrimmed: the log was trimmed meanwhile.
@@ -71,7 +73,7 @@ def rebuild(
 
     """
     watch = watch or Watch()
-    rebuilt = Rebuilt()
+    rebuilt = Rebuilt() if rebuilt is None else rebuilt
     for _ in range(ROUNDS_MAX):
         executions: list[str] = []
         rebuilt.left = 0

@@ -94,6 +94,8 @@ SENTENCES = {
     "queue_full": "the queue of agent_type '%s' is full: %d of %d held",
     "paused": "the agent type is paused",
     "draining": "the agent type is being drained",
+    "redrive_circuit": "the circuit is open: %s",
+    "redrive_draining": "the agent type is being drained: %s",
     "expired": "the command has expired",
     "cancelled": "cancelled",
     "fallback_offline": "the fallback '%s' has no online worker",

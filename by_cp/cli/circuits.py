@@ -12,7 +12,7 @@ from by_cp.cli.durations import Duration, Lasting
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url, help_of_group
-from by_cp.cli.tables import Cell, explained, marked, or_hint, plain, table
+from by_cp.cli.tables import Cell, about, explained, marked, or_hint, plain, table
 from by_cp.control_plane import ControlPlane
 from by_cp.keys import RedisKeys
 from by_cp.replay.durations import lasting
@@ -165,7 +165,7 @@ def _sentence(circuit: Circuit) -> str:
 
 def _cells(circuit: Circuit) -> tuple[Cell, ...]:
     waits = circuit.retry_after_ms
-    again = f"in {lasting(waits)}" if waits >= 0 else "-"
+    again = f"in {about(waits)}" if waits >= 0 else "-"
     forced = circuit.forced and circuit.origin == OURS
     state = marked(f"{circuit.state}, forced" if forced else circuit.state, circuit.origin)
     return (circuit.agent_type, state, circuit.failures, again, circuit.reason)

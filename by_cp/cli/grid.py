@@ -19,6 +19,9 @@ INDENT = 4
 LINES_MAX = 2
 """So many lines may a cell take in its column."""
 
+FOLDED_MIN = 16
+"""A narrower column is not for cells of several lines."""
+
 
 class Column:
     """One column of a table.
@@ -117,9 +120,11 @@ class Grid:
         return max([len(column.title), *lengths])
 
     def _is_tight(self, number: int, width: int) -> bool:
-        if not self._columns[number].long:
+        column = self._columns[number]
+        if not column.long:
             return False
-        return any(row[number].cell_len > width * LINES_MAX for row in self._rows)
+        room = width * LINES_MAX if width >= FOLDED_MIN else width
+        return len(column.title) > width or any(row[number].cell_len > room for row in self._rows)
 
 
 def _below(console: Console, title: str, cell: Text, width: int) -> RenderResult:

@@ -7,10 +7,9 @@ from typing import Any
 from by_cp.cli.grid import Column
 from by_cp.cli.looking import Limit, Look, Watch, look_at
 from by_cp.cli.running import AsJson, Url
-from by_cp.cli.tables import age, and_more, or_hint, table
+from by_cp.cli.tables import about, age, and_more, or_hint, table
 from by_cp.control_plane import ControlPlane
 from by_cp.projections.rows import PendingRow
-from by_cp.replay.durations import lasting
 from by_cp.statemachine.position import time_ms
 
 
@@ -69,10 +68,10 @@ def _cells(row: PendingRow, now_ms: int) -> tuple[str | int, ...]:
 
 def _timing(row: PendingRow, now_ms: int) -> str:
     if row.not_before_ms > now_ms:
-        return f"delayed {lasting(row.not_before_ms - now_ms)}"
+        return f"delayed {about(row.not_before_ms - now_ms)}"
     if not row.due_ms:
         return "-"
-    return f"expires in {lasting(row.due_ms - now_ms)}" if row.due_ms > now_ms else "expired"
+    return f"expires in {about(row.due_ms - now_ms)}" if row.due_ms > now_ms else "expired"
 
 
 def _told(row: PendingRow) -> dict[str, Any]:

@@ -168,6 +168,8 @@ def _told(many: Many, *, interrupted: bool) -> Look:
     done = many.progress
     told: dict[str, Any] = {"redriven": done.redriven, **done._asdict()}
     told |= {"refusals": many.refusals, "interrupted": interrupted}
+    if not done.done and not interrupted:
+        return Look(told, "No such dead letter; nothing was done.")
     pairs = [
         ("redriven", f"{done.redriven:,}: {done.delivered:,} delivered, {done.held:,} held again"),
         ("left", f"{done.refused:,} that cannot be redriven now"),

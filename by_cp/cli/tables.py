@@ -102,8 +102,12 @@ def age(position: Position, now_ms: int) -> str:
 
 
 def ago(moment_ms: int, now_ms: int) -> str:
-    """Return how long ago a moment was, in whole seconds if it was more than one."""
-    duration_ms = max(0, now_ms - moment_ms)
+    """Return how long ago a moment was."""
+    return about(max(0, now_ms - moment_ms))
+
+
+def about(duration_ms: int) -> str:
+    """Return a duration, in whole seconds if it is more than one."""
     return lasting(duration_ms if duration_ms < 1000 else duration_ms // 1000 * 1000)  # noqa: PLR2004
 
 

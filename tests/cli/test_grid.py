@@ -50,6 +50,15 @@ def test_what_is_too_long_stands_below_its_row() -> None:
     ]
 
 
+def test_no_column_is_so_narrow_that_words_fall_apart() -> None:
+    """A name of eight characters is not folded into four and four: it stands below."""
+    assert _shown(50, (ID, "reviewer", 1_000_000, "late"))[2:] == [
+        f"{ID}  1,000,000",
+        "    agent type: reviewer",
+        "    reason: late",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 400])
 def test_nothing_is_cut_off(width: int) -> None:
     """However narrow the terminal, and whatever is in the cells."""

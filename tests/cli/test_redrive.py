@@ -58,6 +58,8 @@ async def test_many_are_counted_first_and_asked_for(url: str, by_cp: Command) ->
         assert await plane.redis.xlen("byai_gateway:ctrl:agent_type:echo") == 300
         again = await asyncio.to_thread(by_cp.json, "redrive", "--all", "--yes")
         assert again["redriven"] == 0
+        nothing = await asyncio.to_thread(by_cp, "redrive", "--all", "--yes")
+        assert nothing == "No such dead letter; nothing was done.\n"
 
 
 async def test_what_is_refused_is_told_and_left(url: str, by_cp: Command) -> None:
@@ -65,7 +67,7 @@ async def test_what_is_refused_is_told_and_left(url: str, by_cp: Command) -> Non
     async with plane_with_dead_letters(url, 3) as plane:
         await force_circuit(plane.store, "OPEN")
     many = await asyncio.to_thread(lambda: by_cp.json("redrive", "--all", "--yes", code=3))
-    assert (many["refused"], many["refusals"]) == (3, {"maintenance": 3})
+    assert (many["refused"], many["refusals"]) == (3, {"the circuit is open: maintenance": 3})
     [one] = await asyncio.to_thread(lambda: by_cp.json("redrive", "dead-0", code=3))
     assert (one["done"], one["state"]) == (False, "DEADLETTER")
     assert len(await asyncio.to_thread(by_cp.json, "deadletters")) == 3

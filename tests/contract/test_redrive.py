@@ -8,9 +8,10 @@ from by_cp.errors import IllegalTransition, NothingToDeliver, RedriveRefused, Un
 from by_cp.log.answers import Receipt
 from by_cp.log.commands import Append, Redrive
 from by_cp.log.contract import Store
-from by_cp.statemachine.events import DeadLettered
+from by_cp.statemachine.events import AgentDraining, DeadLettered
 from by_cp.vocabulary import RoutePolicy
 from tests.contract.acting import (
+    configure,
     events_of,
     force_circuit,
     give_up,
@@ -113,9 +114,18 @@ async def test_an_open_circuit_refuses_it(store: Store) -> None:
     await bury(store, "exec-1")
     await force_circuit(store, "OPEN")
     before = await store.views()
-    with pytest.raises(RedriveRefused, match="maintenance"):
+    with pytest.raises(RedriveRefused, match="the circuit is open: maintenance"):
         await redrive(store, "exec-1")
     assert await store.views() == before
+
+
+async def test_a_drain_refuses_it(store: Store) -> None:
+    """By-cp says so, and why it is drained if that is known."""
+    await bury(store, "exec-1")
+    for why, said in (("", "is being drained$"), ("upgrade", "is being drained: upgrade$")):
+        await configure(store, AgentDraining("", "echo", why, "operator"))
+        with pytest.raises(RedriveRefused, match=said):
+            await redrive(store, "exec-1")
 
 
 async def test_a_used_quota_refuses_it(store: Store, around: Surroundings) -> None:

@@ -124,7 +124,10 @@ async def test_what_cannot_be_redriven_now_is_left(store: MemoryStore, dead: Dea
         await dead.redrive("closed")
     many = await dead.redrive_many()
     assert many.progress == Progress(held=2, refused=4)
-    assert many.refusals == {"it burns": 1, "tenant quota exceeded: 2 of 2 in flight": 3}
+    assert many.refusals == {
+        "the circuit is open: it burns": 1,
+        "tenant quota exceeded: 2 of 2 in flight": 3,
+    }
     assert await dead.count() == 4
 
 

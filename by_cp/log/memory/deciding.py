@@ -188,6 +188,17 @@ def _outcome(log: Journal, execution_id: str) -> Outcome | Refused:
     return told
 
 
+def _redrive_blocked(circuit: str, draining: str | None, quota: str) -> str:
+    """Return why an execution cannot be redriven now, or ""; `draining` is why, if it is."""
+    if circuit:
+        return (
+            circuit if circuit == SENTENCES["circuit"] else SENTENCES["redrive_circuit"] % circuit
+        )
+    if draining is not None:
+        return SENTENCES["redrive_draining"] % draining if draining else SENTENCES["draining"]
+    return quota
+
+
 def redrive(log: Journal, command: Redrive) -> Receipt | Refused:
     """Give a dead letter another life."""
     execution_id, cause = command.execution_id, command.call_id
@@ -202,11 +213,8 @@ def redrive(log: Journal, command: Redrive) -> Receipt | Refused:
     agent_type = head.call.agent_type
     circuit = admission.circuit_of(log.facts, agent_type)
     mode, why = admission.mode_of(log.facts, agent_type)
-    blocked = circuit.blocked
-    if not blocked and mode == DRAINING:
-        blocked = why or SENTENCES["draining"]
-    if not blocked:
-        blocked = admission.quota_of(log.facts, head.call.user_code, rated=False).exceeded
+    quota = admission.quota_of(log.facts, head.call.user_code, rated=False)
+    blocked = _redrive_blocked(circuit.blocked, why if mode == DRAINING else None, quota.exceeded)
     if blocked:
         return Refused(Refusal.REDRIVE, execution_id, reason=blocked)
 

@@ -188,8 +188,10 @@ end
 local function redrive_blocked(c, call, keys)
   local passage, _, blocked = admission.circuit(c)
   local row = breaker.row(c)
-  if not blocked and row.m == "DRAINING" then
-    blocked = row.mr ~= "" and row.mr or SENTENCE.draining
+  if blocked then
+    blocked = blocked ~= SENTENCE.circuit and string.format(SENTENCE.redrive_circuit, blocked) or blocked
+  elseif row.m == "DRAINING" then
+    blocked = row.mr ~= "" and string.format(SENTENCE.redrive_draining, row.mr) or SENTENCE.draining
   end
   if not blocked and call[CALL.user_code] ~= "" then
     blocked = admission.quota(c, keys, false).exceeded

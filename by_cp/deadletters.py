@@ -334,12 +334,16 @@ class _Pace:
 
 
 async def _all_of(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for all; if one breaks or this is interrupted, end the others in order first."""
+    """Wait for all; if one breaks or this is interrupted, end the others in order first.
+
+    Each is cancelled once: a second time would cut off what it still awaits to count it.
+    """
     try:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

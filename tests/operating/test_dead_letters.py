@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from by_cp.deadletters import DeadLetters, Filter, Progress
 from by_cp.errors import InvalidInput, RedriveRefused, UnknownExecution
+from by_cp.log.commands import Redrive
 from by_cp.log.memory import ManualClock, MemoryStore
 from by_cp.operating import Operate
 from by_cp.vocabulary import RoutePolicy
@@ -179,3 +181,39 @@ async def test_a_rate_that_makes_no_sense_is_refused(dead: DeadLetters, rate: fl
     """Before anything is done."""
     with pytest.raises(InvalidInput, match="rate_per_s"):
         await dead.redrive_many(rate_per_s=rate)
+
+
+class AnsweringLate(MemoryStore):
+    """Does what it is asked at once, and says so only when it may."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def execute(self, command: Any) -> Any:
+        """Execute a command."""
+        answer = await super().execute(command)
+        if isinstance(command, Redrive):
+            self.asked.set()
+            await self.may_answer.wait()
+        return answer
+
+
+async def test_what_is_on_its_way_when_it_is_interrupted_is_counted(clock: ManualClock) -> None:
+    """It is done by then: whoever asked is told of it."""
+    store = AnsweringLate(clock)
+    for execution_id in ("exec-1", "whose turn has not come"):
+        await bury(store, execution_id)
+    told: list[Progress] = []
+    redriving = asyncio.create_task(
+        DeadLetters(store).redrive_many(on_progress=told.append, concurrency=2, rate_per_s=0.001)
+    )
+    await store.asked.wait()
+    redriving.cancel()
+    for _ in range(10):  # rounds of the event loop: all that can end ends
+        await asyncio.sleep(0)
+    store.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await redriving
+    assert told == [Progress(held=1)]

@@ -22,16 +22,20 @@ from by_cp.wire import AvailabilityResult, DeliveryIntent
 
 _Method = Callable[..., Awaitable[Any]]
 
-_accepted: ContextVar[tuple[str, str]] = ContextVar("by_cp_accepted", default=("", ""))
-"""by-framework's id and by-cp's of what was last accepted in this task."""
+_accepted: ContextVar[str] = ContextVar("by_cp_accepted", default="")
+"""by-framework's id of what was last sent in this task, if it was accepted."""
+
+_last: ContextVar[str] = ContextVar("by_cp_last", default="")
+"""by-cp's id of what was last sent in this task."""
 
 
 def last_execution_id() -> str:
-    """Return what the log calls the message that was last accepted in this task, "" if none was.
+    """Return what the log calls the message that was last sent in this task, rejected or not.
 
-    by-framework's answers do not say it. `by-replay` tells the history that it names.
+    by-framework's answers do not say it. `by-replay` tells the history that it names. It is "" when
+    there is none: nothing was sent, or what was sent could not be read, or the server was away.
     """
-    return _accepted.get()[1]
+    return _last.get()
 
 
 def replacing_decision(original: _Method) -> _Method:
@@ -39,7 +43,8 @@ def replacing_decision(original: _Method) -> _Method:
 
     @wraps(original)
     async def prepare_delivery(router: Any, intent: Any) -> Any:
-        _accepted.set(("", ""))
+        _accepted.set("")
+        _last.set("")
         payload = await calling.started(intent.command_payload)
         try:
             ours = _intent(intent, payload)
@@ -53,8 +58,9 @@ def replacing_decision(original: _Method) -> _Method:
         except ServerError as error:
             # by-framework's callers know the client library's errors.
             raise error.__cause__ or error  # noqa: B904
+        _last.set(result.execution_id)
         if result.status != AvailabilityStatus.REJECT:
-            _accepted.set((intent.execution_id, result.execution_id))
+            _accepted.set(intent.execution_id)
         return _told(result, intent.execution_id)
 
     return prepare_delivery
@@ -68,7 +74,7 @@ def replacing_bookkeeping(original: _Method) -> _Method:
 
     @wraps(original)
     async def initialize_execution(registry: Any, execution: dict[str, Any]) -> Any:
-        accepted, _ = _accepted.get()
+        accepted = _accepted.get()
         if accepted and accepted == execution.get("execution_id"):
             return None
         return await original(registry, execution)

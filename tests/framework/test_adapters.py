@@ -10,8 +10,9 @@ import pytest
 import redis as blocking
 from redis.asyncio import Redis
 
-from by_cp import AgentContext, AvailabilityRouter, GatewayClient
+from by_cp import AgentContext, AvailabilityRouter, GatewayClient, interop
 from by_cp.adapters import store_of
+from by_cp.errors import InteropUnavailable
 from by_cp.log.memory import MemoryStore
 from by_cp.log.redis.store import RedisStore
 
@@ -67,3 +68,9 @@ def test_without_a_client_it_says_what_is_missing() -> None:
         AgentContext("session-1", "trace-1")
     with pytest.raises(TypeError, match="redis_client is missing"):
         AvailabilityRouter(None)
+
+
+def test_switching_what_is_not_there_is_refused() -> None:
+    """In one sentence: these tests run without by-framework."""
+    with pytest.raises(InteropUnavailable, match=r"not installed here; install one of 0\.2\.1"):
+        interop.install()

@@ -108,7 +108,7 @@ async def test_a_call_that_is_rejected_does_not_leave_its_caller_suspended(
     assert await said() == ["finalAnswer", "appStreamResponse"]
 
 
-async def test_an_accepted_call_can_be_looked_up(redis: Redis, theirs: Redis) -> None:
+async def test_a_call_can_be_looked_up_accepted_or_rejected(redis: Redis, theirs: Redis) -> None:
     """By-framework does not say what an execution is called; by-cp does, in the task that sent."""
     context = context_of(theirs, Tracer())
     await context.call_agent("echo", "hello", route_policy="SEND_ANYWAY")
@@ -119,6 +119,9 @@ async def test_an_accepted_call_can_be_looked_up(redis: Redis, theirs: Redis) ->
         "Delivered",
     ]
     await context.call_agent("echo", "hello")
+    rejected = interop.last_execution_id()
+    assert await events(RedisStore(redis), rejected) == ["Requested", "Rejected"]
+    await context.call_agent("", "hello")
     assert interop.last_execution_id() == ""
 
 

@@ -18,8 +18,13 @@ from redis.asyncio import Redis
 import by_cp
 from by_cp import interop
 from by_cp.keys import RedisKeys
+from by_cp.log.redis.store import RedisStore
+from by_cp.manager.manager import Manager
+from by_cp.operating import Operate
 from tests.interop.conftest import Start
 from tests.interop.test_policies import commands, entries
+from tests.manager.providers import Answering
+from tests.manager.running import running
 from tests.waiting import until
 
 SESSION = "session-1"
@@ -134,6 +139,43 @@ async def test_a_running_message_is_cancelled(
     assert told.success
     await asyncio.wait_for(cancelled.wait(), 10)
     await until(has(theirs, sent.message_id, status="CANCELLED"))
+
+
+async def test_a_held_message_that_is_taken_back_is_handled_by_nobody(
+    client: Any, redis: Redis, theirs: Redis, start: Start
+) -> None:
+    """By by-cp's `cancel`: the worker that comes later gets the next one."""
+    await client.send_message("echo", SESSION, "no", route_policy="QUEUE_ONLY")
+    store = RedisStore(redis)
+    [held] = (await store.views()).pending
+    await Operate(store).cancel(held)
+    await client.send_message("echo", SESSION, "yes", route_policy="QUEUE_ONLY")
+    worker = await start("echo")
+    async with running(Manager(redis, Answering({"status": "READY"})).run()):
+        await until(lambda: worker.contents() == ["yes"])
+    assert len(await commands(redis, "echo")) == 1
+
+
+async def test_a_held_message_that_is_cancelled_there_is_not_run(
+    client: Any, stock: Any, redis: Redis, theirs: Redis, start: Start
+) -> None:
+    """By by-framework's own `cancel_task`: its worker refuses it, and goes on with the next.
+
+    It is the same with by-framework's own gate. Whoever wants to know it rejected uses by-cp's
+    `cancel`.
+    """
+    sent = await client.send_message("echo", SESSION, "no", route_policy="QUEUE_ONLY")
+    told = await stock.cancel_task(sent.message_id, SESSION, "changed my mind")
+    assert told.success
+    worker = await start("echo")
+    async with running(Manager(redis, Answering({"status": "READY"})).run()):
+        await until(lambda: _is_delivered(redis))
+        await client.send_message("echo", SESSION, "yes")
+        await until(lambda: worker.contents() == ["yes"])
+
+
+async def _is_delivered(redis: Redis) -> bool:
+    return len(await commands(redis, "echo")) == 1
 
 
 async def test_an_answer_to_a_question_resumes_who_asked(

@@ -124,9 +124,10 @@ async def test_a_running_message_is_cancelled(
     client: Any, stock: Any, theirs: Redis, start: Start
 ) -> None:
     """By by-framework's own `cancel_task`, which finds its worker."""
-    cancelled = asyncio.Event()
+    begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def work(_: Any, context: Any) -> Any:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -134,6 +135,7 @@ async def test_a_running_message_is_cancelled(
 
     await start("echo", work)
     sent = await client.send_message("echo", SESSION, "hello")
+    await asyncio.wait_for(begun.wait(), 10)
     await until(has(theirs, sent.message_id, status="RUNNING"))
     told = await stock.cancel_task(sent.message_id, SESSION, "changed my mind")
     assert told.success

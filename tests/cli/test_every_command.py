@@ -7,7 +7,12 @@ names are, speaks JSON, and says in one line what is wrong.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
+import pty
 import shlex
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +24,9 @@ from rich.cells import cell_len
 from by_cp.cli.main import build
 from by_cp.control_plane import ControlPlane
 from tests.cli.crowded import DEAD, ECHO, HELD, LONG, POISON, TENANT, WIDE, crowd
-from tests.cli.operating import Command
+from tests.cli.operating import BY_CP, Command
 from tests.cli.terminal import WIDTH, in_terminal
+from tests.waiting import until
 
 
 def _commands(app: App, *path: str) -> Iterator[tuple[str, App]]:
@@ -33,6 +39,11 @@ def _commands(app: App, *path: str) -> Iterator[tuple[str, App]]:
 
 ALL = [name for name, app in _commands(build()) if app.show]
 RUNNABLE = [name for name, app in _commands(build()) if name and app.default_command]
+WATCHABLE = [
+    name
+    for name, app in _commands(build())
+    if app.default_command and "watch" in inspect.signature(app.default_command).parameters
+]
 SERVICES = {"demo", "manager", "worker"}
 """They run until they are stopped: test_commands.py does."""
 
@@ -198,3 +209,42 @@ def test_by_replay_explains_itself(url: str) -> None:
     assert code == 0
     assert "\nExample: by-replay exec-" in output
     assert max(map(len, output.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("command", WATCHABLE)
+async def test_watch_shows_it_again_until_ctrl_c(url: str, command: str) -> None:
+    """On a terminal; quietly ended."""
+    mine, theirs = pty.openpty()
+    environment = {**os.environ, "BY_CP_URL": url, "TERM": "xterm", "COLUMNS": "80"}
+    watcher = subprocess.Popen(
+        (*BY_CP, *command.split(), "--watch"),
+        env=environment,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    os.set_blocking(mine, False)
+    seen = b""
+
+    def shown() -> bool:
+        nonlocal seen
+        try:
+            seen += os.read(mine, 65536)
+        except BlockingIOError:
+            return False
+        return b"." in seen
+
+    try:
+        await until(shown, 20)
+    finally:
+        watcher.send_signal(signal.SIGINT)
+        _, errors = watcher.communicate(timeout=20)
+        os.close(mine)
+    assert (watcher.returncode, errors) == (130, b"")
+
+
+@pytest.mark.parametrize("name", WATCHABLE)
+def test_watch_is_for_people(by_cp: Command, name: str) -> None:
+    """A script, or whoever has no terminal, is told what to do instead."""
+    assert "--watch needs a terminal" in by_cp(*name.split(), "--watch", code=1)
+    assert "take one of them" in by_cp(*name.split(), "--watch", "--json", code=1)

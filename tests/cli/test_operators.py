@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
-import signal
-import subprocess
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from by_cp.keys import RedisKeys
-from tests.cli.operating import BY_CP, Command, hold, plane_with_dead_letters
+from tests.cli.operating import Command, hold, plane_with_dead_letters
 from tests.contract.acting import LEASE_MS, online, release
-from tests.waiting import until
 
 
 @pytest.fixture
@@ -204,39 +199,3 @@ async def test_what_is_set_aside_is_shown_put_back_and_dropped(url: str, by_cp: 
     assert "--yes" in await asyncio.to_thread(lambda: by_cp(*drop, code=1))
     await asyncio.to_thread(by_cp, *drop, "--yes")
     assert "any more" in await asyncio.to_thread(lambda: by_cp(*drop, "--yes", code=1))
-
-
-@pytest.mark.parametrize("command", ["status", "pending"])
-async def test_watch_shows_it_again_until_ctrl_c(url: str, command: str) -> None:
-    """On a terminal; quietly ended."""
-    mine, theirs = pty.openpty()
-    environment = {**os.environ, "BY_CP_URL": url, "TERM": "xterm", "COLUMNS": "80"}
-    watcher = subprocess.Popen(
-        (*BY_CP, command, "--watch"), env=environment, stdout=theirs, stderr=subprocess.PIPE
-    )
-    os.close(theirs)
-    os.set_blocking(mine, False)
-    seen = b""
-
-    def shown() -> bool:
-        nonlocal seen
-        try:
-            seen += os.read(mine, 65536)
-        except BlockingIOError:
-            return False
-        return b"." in seen
-
-    try:
-        await until(shown, 20)
-    finally:
-        watcher.send_signal(signal.SIGINT)
-        _, errors = watcher.communicate(timeout=20)
-        os.close(mine)
-    assert (watcher.returncode, errors) == (130, b"")
-
-
-def test_watch_is_for_people(by_cp: Command) -> None:
-    """A script, or whoever has no terminal, is told what to do instead."""
-    for command in ("status", "pending", "circuits", "quotas"):
-        assert "--watch needs a terminal" in by_cp(command, "--watch", code=1)
-        assert "take one of them" in by_cp(command, "--watch", "--json", code=1)

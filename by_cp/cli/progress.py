@@ -30,7 +30,7 @@ def progress(
         _Done(unit),
         TimeRemainingColumn(compact=True),
     )
-    hidden = not shown or not console.is_terminal
+    hidden = not shown or not console.is_terminal or console.is_dumb_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=total)
 

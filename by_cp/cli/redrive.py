@@ -135,13 +135,13 @@ class _Bulk:
 
     async def run(self, count: int, *, as_json: bool) -> int:
         """Do it, and return the exit code."""
-        with progress("redriving", count, "dead letters", shown=not as_json) as advance:
+        try:
+            with progress("redriving", count, "dead letters", shown=not as_json) as advance:
 
-            def on_progress(now: Progress) -> None:
-                advance(now.done - self._last.done)
-                self._last = now
+                def on_progress(now: Progress) -> None:
+                    advance(now.done - self._last.done)
+                    self._last = now
 
-            try:
                 many = await self._plane.dead_letters.redrive_many(
                     self._which,
                     by=self._by,
@@ -149,9 +149,9 @@ class _Bulk:
                     concurrency=self._concurrency,
                     on_progress=on_progress,
                 )
-            except STOPPED:
-                show(_told(Many(self._last, {}), interrupted=True), as_json=as_json)
-                raise
+        except STOPPED:  # told when the bar is gone: that takes a line with it
+            show(_told(Many(self._last, {}), interrupted=True), as_json=as_json)
+            raise
         show(_told(many, interrupted=False), as_json=as_json)
         return LEFT if many.progress.refused else 0
 

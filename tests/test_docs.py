@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def example(page: str, name: str) -> str:
     """Return an example of a page, by the name after `test=`."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    found = re.search(rf"^```\w+ test={name}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^ *```\w+ test={name}\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
     assert found, f"{page} has no example {name}"
     return found[1]
 

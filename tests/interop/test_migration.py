@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -14,12 +16,13 @@ from by_framework.core.registry import WorkerRegistry
 from redis.asyncio import Redis
 
 from by_cp import interop
+from by_cp.keys import RedisKeys
 from by_cp.log.commands import GiveUp
 from by_cp.log.redis.store import RedisStore
 from by_cp.manager.manager import Manager
 from tests.interop.conftest import Start
 from tests.interop.providers import StartingStock
-from tests.interop.test_observed import there
+from tests.interop.test_observed import BY_CP, there
 from tests.interop.test_policies import PENDING, commands
 from tests.interop.ways import ACCEPTED, by_client
 from tests.manager.running import running
@@ -135,6 +138,42 @@ async def test_the_pages_manager_serves_a_stock_client(
     async with running(names["main"]()):
         assert await by_client(stock(theirs))("echo", route_policy="WAKE_AND_WAIT") == ACCEPTED
     assert len(await commands(redis, "echo")) == 1
+
+
+async def test_the_page_looks_at_what_was_left(redis: Redis, theirs: Redis) -> None:
+    """One request for a wake, and two commands."""
+    for policy in ("QUEUE_ONLY", "WAKE_AND_QUEUE"):
+        await stock(theirs).send_message("echo", "s", "hello", route_policy=policy)
+    lines = [line.split() for line in example("migration.md", "before").splitlines()]
+    assert [await redis.execute_command(*line[2:]) for line in lines] == [2, 1]
+
+
+async def test_the_page_takes_back_what_was_set(
+    redis: Redis, theirs: Redis, url: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the way back: else by-framework's clients obey for ever what nobody looks after."""
+    monkeypatch.setenv("BY_CP_URL", url)
+    send = by_client(stock(theirs))
+    await start("summarizer")
+    for command in (
+        "circuits force summarizer open",
+        "quotas set acme --in-flight 0",
+        "fallback set summarizer other",
+    ):
+        assert await asyncio.to_thread(_by_cp, command) == 0
+    assert (await send("summarizer")).error_code == "AGENT_CIRCUIT_OPEN"
+    assert (await send("other", user_code="acme")).error_code == "TENANT_QUOTA_EXCEEDED"
+    for line in example("migration.md", "back").splitlines():
+        assert await asyncio.to_thread(_by_cp, line.partition("by-cp ")[2]) == 0
+    assert await send("summarizer", user_code="acme") == ACCEPTED
+    for kind in ("circuit", "quota:tenant", "quota:user", "fallback"):
+        assert await redis.keys(f"{RedisKeys.CONTROL_PLANE_PREFIX}:{kind}:*") == []
+
+
+def _by_cp(command: str) -> int:
+    return subprocess.run(
+        [*BY_CP, *command.split()], stdout=subprocess.DEVNULL, check=False
+    ).returncode
 
 
 async def test_the_pages_line_switches(redis: Redis, theirs: Redis) -> None:

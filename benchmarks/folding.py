@@ -27,7 +27,8 @@ from redis import Redis
 from by_cp.embedded import EmbeddedServer
 from by_cp.log.rawlog import decoded, without_gc
 from by_cp.log.redis.reader import LogReader
-from by_cp.projections.views import fold, initial
+from by_cp.projections.folding import fold
+from by_cp.projections.views import initial
 from by_cp.statemachine.events import ExecutionEvent, Requested
 
 

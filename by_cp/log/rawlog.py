@@ -164,7 +164,7 @@ def preceding(position: Position) -> Position:
 
 
 def decoded(pages: Iterable[Page]) -> Iterator[list[tuple[Position, Event]]]:
-    """Decode pages, for `by_cp.projections.views.fold` and its like.
+    """Decode pages, for `by_cp.projections.folding.fold` and its like.
 
     The entries are plain tuples: to make an `Entry` of each takes as long as to decode it.
 

@@ -1,7 +1,7 @@
 """The views: what the log says now about executions, pending, circuits, quotas and the rest.
 
 A view is a dictionary of rows and a set of handlers, one for each effect of the declaration that
-changes it. `views.py` folds an event into all of them. Nothing here reads a clock, a server or a
+changes it. `folding.py` folds an event into all of them. Nothing here reads a clock, a server or a
 random number: the same log gives the same views, anywhere.
 
 Every row carries the position of the last event that was folded into it. That is how a live row is

@@ -5,14 +5,10 @@ A row changes once a wake and state, however many executions wait for that wake.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import AvailabilityRow, ExecutionRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import BecameReady, Event, Failed, WakeRequested
 from by_cp.statemachine.position import Position
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def _note(views: Views, agent_type: str, state: str, epoch: str, position: Position) -> None:

@@ -6,9 +6,8 @@ what the events say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import CircuitPolicyRow, CircuitRow, ExecutionRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import (
     BecameReady,
     CircuitClosed,
@@ -22,9 +21,6 @@ from by_cp.statemachine.events import (
     WakeRequested,
 )
 from by_cp.statemachine.position import Position, time_ms
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 OPEN = "OPEN"
 HALF_OPEN = "HALF_OPEN"

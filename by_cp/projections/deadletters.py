@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import DeadLetterRow, ExecutionRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import DeadLettered, Event
 from by_cp.statemachine.position import Position
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def bury(views: Views, head: ExecutionRow, event: DeadLettered, position: Position) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import FallbackRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import FallbackSet
 from by_cp.statemachine.position import Position
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def set_fallback(views: Views, event: FallbackSet, position: Position) -> None:

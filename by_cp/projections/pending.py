@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import ExecutionRow, PendingRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event, Held
 from by_cp.statemachine.position import Position, sort_key
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def hold(views: Views, head: ExecutionRow, event: Held, position: Position) -> None:

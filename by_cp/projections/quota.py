@@ -6,9 +6,8 @@ rejected or buried, and by itself when it is due. A tenant "" is none, and is no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import ExecutionRow, QuotaRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import (
     Event,
     Held,
@@ -18,9 +17,6 @@ from by_cp.statemachine.events import (
     TenantDepthSet,
 )
 from by_cp.statemachine.position import Position
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def _row(views: Views, user_code: str) -> QuotaRow:

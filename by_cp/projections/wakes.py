@@ -7,14 +7,10 @@ has an epoch, the position of its WakeAttempted: the fencing token of what the a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from by_cp.projections.rows import ExecutionRow, WakeMemberRow, WakeRow
+from by_cp.projections.views import Views
 from by_cp.statemachine.events import Event, WakeAttempted, WakeEnded, WakeRequested
 from by_cp.statemachine.position import Position, sort_key
-
-if TYPE_CHECKING:
-    from by_cp.projections.views import Views
 
 
 def join(views: Views, head: ExecutionRow, event: WakeRequested, position: Position) -> None:

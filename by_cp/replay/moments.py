@@ -16,8 +16,9 @@ from msgspec import Struct, structs
 
 from by_cp.errors import InvalidInput
 from by_cp.projections import pending
+from by_cp.projections.folding import fold
 from by_cp.projections.rows import NO_LIMIT, CircuitRow, ExecutionRow, QuotaRow, WakeRow
-from by_cp.projections.views import Views, fold
+from by_cp.projections.views import Views
 from by_cp.replay.durations import iso, lasting, moment
 from by_cp.replay.fields import plain
 from by_cp.replay.words import COMMAND, field_in_words, group_of

@@ -12,7 +12,8 @@ from msgspec import Struct
 from by_cp.errors import InvalidInput
 from by_cp.replay.finding import find
 from by_cp.replay.history import SETTLED, History, Telling, history
-from by_cp.replay.sources import Entry, Source, open_source
+from by_cp.replay.opening import open_source
+from by_cp.replay.sources import Entry, Source
 from by_cp.statemachine.events import ExecutionEvent
 from by_cp.statemachine.position import Position, split
 

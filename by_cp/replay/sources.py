@@ -229,25 +229,6 @@ def _counted(pages: Iterable[Page], progress: Progress | None) -> Iterator[Page]
             progress(len(page))
 
 
-def open_source(
-    url: str, path: str | None, archive: str | None = None, progress: Progress | None = None
-) -> Source:
-    """Open the file or the archive at a path, if one is given, or else connect to the server.
-
-    Raises:
-        InvalidInput: nothing of by-cp's is there, or the URL is none.
-        ServerUnreachable: nobody answers there.
-
-    """
-    if path is None:
-        return ServerSource(url, archive, progress)
-    from pathlib import Path
-
-    from by_cp.replay.files import open_file
-
-    return open_file(Path(path), progress)
-
-
 def _archive_in(directory: str) -> ArchiveReader:
     from pathlib import Path
 

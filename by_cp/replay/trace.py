@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from by_cp.errors import InvalidInput
+from by_cp.projections.folding import apply
 from by_cp.projections.rows import ExecutionRow
-from by_cp.projections.views import Views, apply
+from by_cp.projections.views import Views
 from by_cp.replay.history import SETTLED
 from by_cp.replay.words import Context, own_fields, tell
 from by_cp.statemachine.events import Event, ExecutionEvent

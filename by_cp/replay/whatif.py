@@ -20,8 +20,9 @@ from msgspec import Struct, field, structs
 from by_cp.log import breaker
 from by_cp.log.rate import rate_of
 from by_cp.projections.circuit import CLOSED, OPEN
+from by_cp.projections.folding import apply
 from by_cp.projections.rows import NO_LIMIT, CircuitPolicyRow, QuotaRow
-from by_cp.projections.views import Views, apply, initial
+from by_cp.projections.views import Views, initial
 from by_cp.statemachine.events import (
     ADMISSION,
     BecameReady,

@@ -22,7 +22,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from by_cp.errors import CorruptEvent, DivergentHistory, InvalidInput
-from by_cp.projections.views import Views, apply, initial
+from by_cp.projections.folding import apply
+from by_cp.projections.views import Views, initial
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import Event, ExecutionEvent, tag_of
 from by_cp.statemachine.position import BEGINNING, Position, split

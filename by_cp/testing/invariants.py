@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from by_cp.log.breaker import policy_of
+from by_cp.projections.folding import apply, fold
 from by_cp.projections.rows import NO_LIMIT, ExecutionRow
-from by_cp.projections.views import Views, apply, fold, initial
+from by_cp.projections.views import Views, initial
 from by_cp.statemachine.events import (
     Delivered,
     Event,

@@ -7,7 +7,7 @@ import pytest
 from by_cp.errors import UnknownExecution
 from by_cp.log.contract import Store
 from by_cp.log.memory import ManualClock
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.statemachine.position import BEGINNING, time_ms
 from by_cp.testing import invariants
 from by_cp.vocabulary import RoutePolicy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from by_cp.projections import views as projections
-from by_cp.projections.views import Views
+from by_cp.projections.folding import apply
+from by_cp.projections.views import Views, initial
 from by_cp.statemachine.events import Event, ExecutionEvent, Requested
 from by_cp.statemachine.position import Position
 from by_cp.vocabulary import RoutePolicy
@@ -16,7 +16,7 @@ class Story:
     """Events happen one a millisecond; positions and versions come by themselves."""
 
     def __init__(self) -> None:
-        self.views: Views = projections.initial()
+        self.views: Views = initial()
         self.entries: list[tuple[Position, Event]] = []
 
     def happens(self, *events: Event) -> Position:
@@ -29,7 +29,7 @@ class Story:
                 head = self.views.executions.get(event.execution_id)
                 told = structs.replace(event, version=head.version + 1 if head else 1)
             self.entries.append((position, told))
-            projections.apply(self.views, told, position)
+            apply(self.views, told, position)
         return position
 
     def asked(

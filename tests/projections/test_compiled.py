@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from by_cp.projections.views import HANDLERS, STEPS, compile_fold, fold
+from by_cp.projections.folding import HANDLERS, STEPS, compile_fold, fold
 from by_cp.statemachine.declaration import TRANSITIONS
 from by_cp.statemachine.events import EXECUTION_EVENTS, ExecutionEvent, event_name
 from by_cp.statemachine.states import Effect, State

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from by_cp.errors import IllegalTransition
+from by_cp.projections.folding import HANDLERS, fold
 from by_cp.projections.rows import FallbackRow
-from by_cp.projections.views import HANDLERS, fold, initial
+from by_cp.projections.views import initial
 from by_cp.statemachine.events import Event, ExecutionEvent, FallbackSet
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import Effect

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from by_cp.errors import InvalidInput
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.replay import moments
 from by_cp.statemachine.events import Requested
 from by_cp.statemachine.position import split

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from by_cp.keys import RedisKeys
 from by_cp.log.redis.store import RedisStore
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.replay import moments
 from by_cp.statemachine.events import Requested
 from by_cp.vocabulary import RoutePolicy

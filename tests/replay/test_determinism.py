@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.replay.snapshot import digest
 from tests.statemachine.test_histories import HISTORIES, entries_of
 
 FOLD = """
 import itertools, pathlib, sys
-from by_cp.projections.views import fold, initial
+from by_cp.projections.folding import fold
+from by_cp.projections.views import initial
 from by_cp.replay.snapshot import digest
 from tests.statemachine.test_histories import entries_of
 

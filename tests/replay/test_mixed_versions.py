@@ -17,7 +17,7 @@ from by_cp.adapters import raw_log_at
 from by_cp.log.rawlog import Page, decoded
 from by_cp.log.redis.rawlog import RedisRawLog
 from by_cp.replay.command import main as by_replay_main
-from by_cp.replay.files import open_file
+from by_cp.replay.opening import open_file
 from by_cp.replay.sources import Entry
 from by_cp.statemachine.events import Call, Evidence
 from tests.cli.operating import Command

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.statemachine.codec import CODEC
 from by_cp.statemachine.events import EVENTS, Event, tag_of
 from by_cp.statemachine.position import Position

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from by_cp.errors import CorruptEvent, InvalidInput
 from by_cp.log.commands import Configure
+from by_cp.projections.folding import fold
 from by_cp.projections.rows import NO_LIMIT
-from by_cp.projections.views import fold
 from by_cp.statemachine.codec import CODEC, Codec
 from by_cp.statemachine.events import EVENTS, DepthSet, Event, TenantDepthSet
 from by_cp.statemachine.upcast import DepthSet1

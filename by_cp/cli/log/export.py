@@ -16,7 +16,8 @@ from by_cp.cli.progress import progress
 from by_cp.cli.running import AsJson, Url, server_url
 from by_cp.errors import InvalidInput
 from by_cp.log.rawlog import without_gc
-from by_cp.replay.sources import Entry, open_source
+from by_cp.replay.opening import open_source
+from by_cp.replay.sources import Entry
 from by_cp.statemachine.position import BEGINNING, Position, split
 
 

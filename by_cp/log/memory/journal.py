@@ -11,8 +11,9 @@ from by_cp.log.admission import Facts
 from by_cp.log.commandtext import json_name
 from by_cp.log.memory.world import Delivery, Ended, Signal, World
 from by_cp.log.outcomes import outcome_of
-from by_cp.projections import views as projections
+from by_cp.projections.folding import apply
 from by_cp.projections.rows import ExecutionRow, PendingRow
+from by_cp.projections.views import initial
 from by_cp.statemachine.events import (
     Call,
     DeadLettered,
@@ -35,7 +36,7 @@ class Journal:
     def __init__(self, clock: Callable[[], int]) -> None:
         self.world = World(clock)
         self.entries: list[tuple[Position, Event]] = []
-        self.views = projections.initial()
+        self.views = initial()
         self.last_position = BEGINNING
 
     @property
@@ -117,7 +118,7 @@ class Journal:
         last_ms, sequence = split(self.last_position)
         now_ms = self.now_ms
         position = f"{now_ms}-{sequence + 1 if now_ms == last_ms else 0}"
-        projections.apply(self.views, event, position)
+        apply(self.views, event, position)
         self.entries.append((position, event))
         self.last_position = position
         return position

@@ -6,7 +6,8 @@ import gc
 from collections.abc import Callable, Container, Iterable
 
 from by_cp.log.rawlog import Page, Pages, RawLog, decoded
-from by_cp.projections.views import Views, fold, initial
+from by_cp.projections.folding import fold
+from by_cp.projections.views import Views, initial
 from by_cp.statemachine.events import Event
 from by_cp.statemachine.position import BEGINNING, Position, split
 

@@ -17,8 +17,9 @@ from msgspec import structs
 from sqlite_utils import Database
 
 from by_cp.errors import InvalidInput
+from by_cp.projections.folding import fold
 from by_cp.projections.rows import ExecutionRow
-from by_cp.projections.views import Views, fold
+from by_cp.projections.views import Views
 from by_cp.replay.durations import Stamps, milliseconds
 from by_cp.replay.fields import detail_of
 from by_cp.replay.history import SETTLED

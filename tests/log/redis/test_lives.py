@@ -13,7 +13,7 @@ from by_cp.errors import IllegalTransition
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import Entry
 from by_cp.log.redis.store import RedisStore
-from by_cp.projections.views import fold
+from by_cp.projections.folding import fold
 from by_cp.replay.drift.checking import check
 from by_cp.replay.history import history
 from by_cp.replay.sqlite.export import Export

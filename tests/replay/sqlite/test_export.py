@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from msgspec import Struct, structs
 
 from by_cp.errors import IllegalTransition, InvalidInput
-from by_cp.projections.views import Views, fold
+from by_cp.projections.folding import fold
+from by_cp.projections.views import Views
 from by_cp.replay.fields import event_of, plain
 from by_cp.replay.sources import Entry
 from by_cp.replay.sqlite.columns import views as all_views

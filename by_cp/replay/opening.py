@@ -1,14 +1,32 @@
-"""Files and directories that have a log in them: exports and archives."""
+"""Which source is meant: a server, or a file or directory that has a log in it.
+
+What a source needs is imported when it is meant: to import all takes longer than most histories.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from by_cp.errors import InvalidInput
-from by_cp.replay.sources import PagesSource, Progress, Source
+from by_cp.replay.sources import PagesSource, Progress, ServerSource, Source
 
 _SQLITE = b"SQLite format 3\0"
 _JSON_LINES = b'{"position":'
+
+
+def open_source(
+    url: str, path: str | None, archive: str | None = None, progress: Progress | None = None
+) -> Source:
+    """Open the file or the archive at a path, if one is given, or else connect to the server.
+
+    Raises:
+        InvalidInput: nothing of by-cp's is there, or the URL is none.
+        ServerUnreachable: nobody answers there.
+
+    """
+    if path is None:
+        return ServerSource(url, archive, progress)
+    return open_file(Path(path), progress)
 
 
 def open_file(path: Path, progress: Progress | None = None) -> Source:

@@ -124,7 +124,8 @@ async def _tell(story: Story) -> str:
     story.tell("a worker for night-shift and mailbox comes on duty …")
     types = ("--agent-type", "night-shift", "--agent-type", "mailbox")
     url = ("--url", story.plane.url)
-    async with _process(*BY_CP, "worker", "--handler", AGENTS, *types, *url):
+    quiet = ("--log-level", "warning")
+    async with _process(*BY_CP, "worker", "--handler", AGENTS, *types, *url, *quiet):
         await story.answer(5)
         await story.answer(6)
     return woken.execution_id

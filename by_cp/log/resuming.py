@@ -2,7 +2,8 @@
 
 An agent that calls another and waits for its reply is suspended until a RESUME command comes into
 its own control stream. The called agent's worker sends it, whatever came out. If the command never
-reaches a worker, because its wake failed, by-cp sends it, in the call that buries the command.
+reaches a worker, because its wake failed or it was taken back, by-cp sends it, in the call that
+buries or cancels the command.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from by_cp.log.commands import Request
 from by_cp.log.commandtext import cut
 from by_cp.log.contract import Store
 from by_cp.vocabulary import RoutePolicy
-from tests.contract.acting import give_up, settle
+from tests.contract.acting import cancel, give_up, settle
 from tests.contract.surroundings import Surroundings
 from tests.making import make_request
 
@@ -111,6 +111,18 @@ async def test_who_waits_for_the_outcome_is_told_that(store: Store, around: Surr
     await store.execute(call_of_agent(WAIT))
     await settle(store, "exec-1", "FAILED")
     assert await resumes(around) == []
+
+
+@pytest.mark.parametrize(("policy", "resumed"), [(QUEUE, ["no need"]), (WAIT, [])])
+async def test_the_caller_hears_that_its_command_was_taken_back(
+    store: Store, around: Surroundings, policy: str, resumed: list[str]
+) -> None:
+    """By whomever; once; who waits for the outcome is told by that."""
+    await store.execute(call_of_agent(policy))
+    for _ in range(2):
+        await cancel(store, "exec-1", "no need")
+    said = [resume["body"]["reply_data"]["error"] for _, resume in await resumes(around)]
+    assert said == resumed
 
 
 async def test_who_gave_up_is_not_resumed(store: Store, around: Surroundings) -> None:

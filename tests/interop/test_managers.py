@@ -84,6 +84,19 @@ async def test_one_wake_serves_all_who_wait_for_it(send: Send, redis: Redis, sta
     assert len(await commands(redis, "echo")) == 10
 
 
+async def test_a_quota_at_the_specified_key_holds_for_who_waits(
+    send: Send, redis: Redis, start: Start
+) -> None:
+    """By-framework's client does not look there, but its request comes to a manager, which does."""
+    await redis.set(RedisKeys.control_plane_tenant_quota("acme"), '{"available":false}')
+    provider = StartingStock(start)
+    async with running(Manager(redis, provider).run()):
+        told = await send("echo", user_code="acme", route_policy="WAKE_AND_WAIT")
+    assert told.error == "tenant quota exceeded"
+    assert provider.asked == []
+    assert await commands(redis, "echo") == []
+
+
 async def test_a_provider_that_raises_is_asked_again(
     send: Send, redis: Redis, start: Start
 ) -> None:

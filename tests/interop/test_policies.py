@@ -120,12 +120,17 @@ async def test_a_quota_that_by_cp_counts_rejects(send: Send, redis: Redis, start
     assert told.error_code == "TENANT_QUOTA_EXCEEDED"
 
 
+@pytest.mark.parametrize("by", ["by-cp", "selected_agent_type", "agent_type", "target_agent_type"])
 async def test_a_fallback_gets_a_command_in_its_own_name(
-    send: Send, redis: Redis, start: Start
+    by: str, send: Send, redis: Redis, start: Start
 ) -> None:
     """The header names the agent type that stands in, in whose stream the command is."""
     await start("spare")
-    await RedisStore(redis).execute(Configure(event=FallbackSet("", "echo", "spare")))
+    if by == "by-cp":
+        await RedisStore(redis).execute(Configure(event=FallbackSet("", "echo", "spare")))
+    else:
+        text = f'{{"{by}":"spare"}}'
+        await redis.set(RedisKeys.control_plane_agent_fallback("echo"), text)
     assert await send("echo") == ACCEPTED
     [command] = await commands(redis, "spare")
     assert command["header"]["target_agent_type"] == "spare"

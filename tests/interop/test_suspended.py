@@ -20,6 +20,7 @@ from by_cp.keys import RedisKeys
 from by_cp.log.commands import Redrive
 from by_cp.log.redis.store import RedisStore
 from by_cp.manager.manager import Manager
+from by_cp.operating import Operate
 from tests.interop.conftest import Start
 from tests.interop.providers import StartingStock
 from tests.interop.stock import Handler
@@ -89,6 +90,25 @@ async def test_a_wake_that_fails_is_told_to_the_caller(
     answer, end = ("finalAnswer", "FAILED: the image is gone"), ("appStreamResponse", "")
     ends = router == "switched" or policy == "WAKE_AND_QUEUE"
     assert await said(redis) == ([answer, end] if ends else [answer])
+
+
+async def test_a_held_call_that_is_cancelled_is_told_to_the_caller(
+    redis: Redis, theirs: Redis, start: Start
+) -> None:
+    """By what resumes it: nobody will ever reply."""
+    await start("caller", calling("QUEUE_ONLY"))
+    store = RedisStore(redis)
+    async with running(Manager(redis, StartingStock(start)).run()):
+        message_id = await ask(theirs)
+        await until(lambda: _is_held(store, "helper"))
+        [member] = await store.held("helper", 1)
+        await Operate(store).cancel(member.execution_id, "no need")
+        await until(has(theirs, message_id, status="COMPLETED"))
+    assert ("finalAnswer", "FAILED: no need") in await said(redis)
+
+
+async def _is_held(store: RedisStore, agent_type: str) -> bool:
+    return bool(await store.held(agent_type, 1))
 
 
 async def test_a_dead_letter_that_is_redriven_is_handled_and_resumes_nobody(

@@ -174,7 +174,10 @@ def cancel(log: Journal, command: Cancel) -> Outcome | Refused:
         reason = command.reason or SENTENCES["cancelled"]
         code = ErrorCode.EXECUTION_CANCELLED
         event = Rejected(command.execution_id, 0, "", code, reason, by=command.by)
+        head, held = found
         log.record(event, command.call_id)
+        if not held.deadline_ms:  # whoever waits here is told so
+            log.resume_caller(head.call, held.command, reason)
     return _outcome(log, command.execution_id)
 
 

@@ -102,7 +102,11 @@ class Journal:
         if held is not None and held.deadline_ms:
             return
         command = event.command or (held.command if held is not None else "")
-        resume = resuming.resume_of(call, command, event.reason)
+        self.resume_caller(call, command, event.reason)
+
+    def resume_caller(self, call: Call, command: str, reason: str) -> None:
+        """Tell the agent that sent a command, if it waits for a reply, that none will come."""
+        resume = resuming.resume_of(call, command, reason)
         if resume is not None:
             self.world.deliver(resume.agent_type, Delivery("", resume.command))
 

@@ -179,7 +179,11 @@ function commands.cancel(c, a, keys)
   local held = ending.is_held(x)
   if held then
     local reason = a[2] ~= "" and a[2] or SENTENCE.cancelled
+    local waited_for, command = x.d ~= "", documents.command_of(x)
     log.record(x, "Rejected", { code = "EXECUTION_CANCELLED", reason = reason, retry_after_ms = -1, by = a[3] })
+    if not waited_for then
+      effects.resume_caller(x, command, reason)
+    end
   end
   return outcome(x, held)
 end

@@ -261,14 +261,18 @@ function effects.bury(x, e)
   x.closed = nil
 end
 
--- Whoever waits here is told; an agent that waits for a reply is told by its own control stream.
-function effects.resume(x, e)
-  if x.d ~= "" then
-    return
-  end
-  local to, resume = documents.resume(x, x.buried, e.reason)
+-- Tell an agent that waits for a reply, by its own control stream, that none will come.
+function effects.resume_caller(x, command, reason)
+  local to, resume = documents.resume(x, command, reason)
   if to then
     redis.call("XADD", PREFIX.ctrl .. to, "*", "data", resume)
+  end
+end
+
+-- Whoever waits here is told so.
+function effects.resume(x, e)
+  if x.d == "" then
+    effects.resume_caller(x, x.buried, e.reason)
   end
 end
 

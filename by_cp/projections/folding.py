@@ -174,7 +174,8 @@ def fold(
         head = find(execution_id)
         reached = steps.get(head.state if head is not None else None)
         if reached is None and head is not None and standing(head.state, event.name) is None:
-            head, reached = None, steps[None]  # another life of an id that was forgotten
+            _end_life(views, head, event, position)
+            head, reached = None, steps[None]
         if reached is None:
             raise IllegalTransition(execution_id, head.state if head else "", event.name)
         if head is None:
@@ -188,6 +189,12 @@ def fold(
         if reached.last and keep is not None and execution_id not in keep:
             del executions[execution_id]
     return views
+
+
+def _end_life(views: Views, head: ExecutionRow, event: Event, position: Position) -> None:
+    """Let go of what an id stood for that was forgotten, and now has another life."""
+    for let_go in (wakes.leave, pending.unhold, quota.discharge, deadletters.exhume):
+        let_go(views, head, event, position)
 
 
 def _new_head(event: Event, state: State, position: Position) -> ExecutionRow:

@@ -194,7 +194,7 @@ class WhatIf:
             was = next_event.code
         code, reason = self._decide(request, time_ms(position), was, next_event.name)
         if bool(code) == bool(was) and code == was:
-            apply(self._shadow, request, position)
+            self._apply(position, request, request.call.agent_type)
             return
         self._gone.add(request.execution_id)
         self._note(position, request, was, code, reason)
@@ -325,7 +325,6 @@ class WhatIf:
     def _follow(self, position: Position, event: ExecutionEvent) -> None:
         """Let the shadow see an event of an execution that would have been just the same."""
         execution_id = event.execution_id
-        was_held = execution_id in self._shadow.pending
         own = False
         head = self._shadow.executions.get(execution_id)
         agent_type = head.call.agent_type if head is not None else ""
@@ -338,10 +337,16 @@ class WhatIf:
             event = structs.replace(event, permit_until_ms=permit_until_ms)
         before = self._shadow.circuits.get(agent_type)
         epoch = before.epoch if before is not None else ""
-        apply(self._shadow, event, position)
-        self._depth[agent_type] += (execution_id in self._shadow.pending) - was_held
+        self._apply(position, event, agent_type)
         if own:
             self._act(position, event, agent_type, epoch)
+
+    def _apply(self, position: Position, event: ExecutionEvent, agent_type: str) -> None:
+        """Let the shadow see an event, and count what is held."""
+        was_held = event.execution_id in self._shadow.pending
+        apply(self._shadow, event, position)
+        is_held = event.execution_id in self._shadow.pending
+        self._depth[agent_type] += is_held - was_held
 
     def _act(
         self, position: Position, event: ExecutionEvent, agent_type: str, last_epoch: str

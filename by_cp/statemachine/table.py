@@ -42,19 +42,15 @@ TABLE = compile_table(TRANSITIONS)
 """(state, event name) -> Step, for every legal pair."""
 
 
-CLOSED = frozenset(row["dest"] for row in TRANSITIONS if Effect.CLOSE in row.get("after", ()))
-"""Where nothing is left to do. A store forgets such an execution after its retention time."""
-
-
 def standing(state: State | None, event_name: str) -> State | None:
     """Return from which state an event of the log goes on.
 
-    That is the one which the event before it led to, but for one case: when a store has forgotten
-    a closed execution, its id may be asked for again, and what follows is another life of it. No
-    other event is read so, and no store decides with this: for it a forgotten execution has no
-    state at all.
+    That is the one which the event before it led to, but for one case: Requested always begins a
+    life. A store appends it only for an id that it does not know, and it forgets what was closed
+    after its retention time, and everything when its views are lost. What the id stood for until
+    then is over. No store decides with this: for it, what it does not know has no state at all.
     """
-    return None if state in CLOSED and event_name == "Requested" else state
+    return None if event_name == "Requested" else state
 
 
 def step(execution_id: str, state: State | None, event_name: str) -> Step:

@@ -346,7 +346,7 @@ def histories_with_one_illegal_step(
     for event_type in walk[:index]:
         state = TABLE[state, event_name(event_type)].dest
     names_of = ((e, event_name(e)) for e in EXECUTION_EVENTS)
-    # A closed execution's id may have another life: as the log is read, that is no illegal step.
+    # An id may have another life: as the log is read, that is no illegal step.
     illegal = [e for e, name in names_of if (standing(state, name), name) not in TABLE]
     walk.insert(index, draw(st.sampled_from(illegal)))
     return _draw_all(draw, walk, execution_id), index

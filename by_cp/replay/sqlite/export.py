@@ -67,6 +67,8 @@ class Export:
         self._stories: dict[str, Story] = {}
         self._written: dict[str, dict[Any, Position]] = {}
         """View -> the rows of it that are in the file: key and position."""
+        self._dead: set[str] = set()
+        """Executions that are in the dead letters, whose heads are not in memory."""
         self._number, self.last_position = 0, BEGINNING
         with self._errors("cannot be used as a SQLite file"):
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
@@ -183,9 +185,10 @@ class Export:
 
     def _state(self, execution_id: str, version: int) -> State | None:
         """Return where an execution stood before a page; its head is in memory from then on."""
-        if execution_id not in self._views.executions and (
-            version == 1 or not self._load_head(execution_id)
-        ):
+        views = self._views
+        # Most begin. Those that do so again had no rows but their own, unless they were not over.
+        begins = version == 1 and not (execution_id in views.pending or execution_id in self._dead)
+        if execution_id not in views.executions and (begins or not self._load_head(execution_id)):
             return None
         return self._views.executions[execution_id].state
 
@@ -230,6 +233,7 @@ class Export:
             if view.name != "dead_letters":  # nothing is ever asked of these
                 setattr(self._views, view.name, rows)
             self._written[view.name] = {key: row.position for key, row in rows.items()}
+        self._dead.update(self._written["dead_letters"])
 
     def _load_head(self, execution_id: str) -> bool:
         """Load the head of an execution that began before; tell whether there is one."""
@@ -254,7 +258,12 @@ class Export:
     def _forget(self, touched: Iterable[str]) -> None:
         """Keep no head in memory of which nothing more may be heard."""
         for execution_id in touched:
-            if self._views.executions[execution_id].state in SETTLED:
+            state = self._views.executions[execution_id].state
+            if state == State.DEADLETTER:
+                self._dead.add(execution_id)
+            else:
+                self._dead.discard(execution_id)
+            if state in SETTLED:
                 del self._views.executions[execution_id], self._stories[execution_id]
                 self._views.dead_letters.pop(execution_id, None)
 

@@ -52,11 +52,16 @@ def calling(policy: str) -> Handler:
     return handle
 
 
-async def ask(theirs: Redis) -> str:
-    """Let a user ask the calling agent; return the message's id."""
+async def ask(theirs: Redis, policy: str) -> str:
+    """Let a user ask the calling agent; return the message's id.
+
+    Whoever goes on is suspended by then: a stock worker does not bear to be resumed before that.
+    """
     client = by_framework.GatewayClient(registry=WorkerRegistry(theirs))
     sent = await client.send_message("caller", SESSION, "hello")
     assert sent.success
+    if policy != "WAKE_AND_WAIT":
+        await until(has(theirs, sent.message_id, status="WAITING_AGENT"))
     return str(sent.message_id)
 
 
@@ -67,8 +72,8 @@ async def test_a_wake_that_succeeds_brings_the_reply(
     """The helper is started, handles the call once, and its reply resumes the caller."""
     await start("caller", calling(policy))
     provider = StartingStock(start)
+    message_id = await ask(theirs, policy)
     async with running(Manager(redis, provider).run()):
-        message_id = await ask(theirs)
         await until(has(theirs, message_id, status="COMPLETED"))
     assert provider.workers["helper"].contents() == ["help"]
     assert ("finalAnswer", "COMPLETED: echo: help") in await said(redis)
@@ -84,8 +89,8 @@ async def test_a_wake_that_fails_is_told_to_the_caller(
     a call suspended that was rejected.
     """
     await start("caller", calling(policy))
+    message_id = await ask(theirs, policy)
     async with running(Manager(redis, StartingStock(start, status="FAILED")).run()):
-        message_id = await ask(theirs)
         await until(has(theirs, message_id, status="COMPLETED"))
     answer, end = ("finalAnswer", "FAILED: the image is gone"), ("appStreamResponse", "")
     ends = router == "switched" or policy == "WAKE_AND_QUEUE"
@@ -98,8 +103,8 @@ async def test_a_held_call_that_is_cancelled_is_told_to_the_caller(
     """By what resumes it: nobody will ever reply."""
     await start("caller", calling("QUEUE_ONLY"))
     store = RedisStore(redis)
+    message_id = await ask(theirs, "QUEUE_ONLY")
     async with running(Manager(redis, StartingStock(start)).run()):
-        message_id = await ask(theirs)
         await until(lambda: _is_held(store, "helper"))
         [member] = await store.held("helper", 1)
         await Operate(store).cancel(member.execution_id, "no need")
@@ -116,8 +121,8 @@ async def test_a_dead_letter_that_is_redriven_is_handled_and_resumes_nobody(
 ) -> None:
     """Its caller was told that it failed, and is done; the late reply finds nobody."""
     caller = await start("caller", calling("WAKE_AND_QUEUE"))
+    message_id = await ask(theirs, "WAKE_AND_QUEUE")
     async with running(Manager(redis, StartingStock(start, status="FAILED")).run()):
-        message_id = await ask(theirs)
         await until(has(theirs, message_id, status="COMPLETED"))
     store = RedisStore(redis)
     [buried] = (await store.views()).dead_letters

@@ -23,12 +23,18 @@ HANDLED = "test:handled"
 """List of `process content`."""
 
 
+HANG = "hang"
+"""What is never done with."""
+
+
 async def main(url: str, agent_type: str) -> None:
     """Work until the process ends."""
     async with Redis.from_url(url, decode_responses=True, socket_timeout=None) as redis:
 
         async def handle(command: Any, _: Any) -> Any:
             await redis.rpush(HANDLED, f"{os.getpid()} {command.content}")
+            if command.content == HANG:
+                await asyncio.Event().wait()
             return {"content": f"echo: {command.content}"}
 
         with tempfile.TemporaryDirectory() as workspace:

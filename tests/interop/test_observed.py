@@ -19,6 +19,8 @@ import pytest
 from by_framework.core.availability import PendingDelivery, WakeupRequest
 from by_framework.core.registry import WorkerRegistry
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 from by_cp import DeliveryGate, interop
 from by_cp.keys import RedisKeys
@@ -366,6 +368,39 @@ async def test_waiting_callers_need_no_connection_each(
                 *(client("echo", f"m{n}", route_policy="WAKE_AND_WAIT") for n in range(20))
             )
     assert told == [ACCEPTED] * 20
+
+
+async def test_a_stalled_server_makes_one_send_one_entry(redis: Redis, url: str) -> None:
+    """Switched: the client library repeats the call, and the log knows it; else there are two."""
+    retry = Retry(ConstantBackoff(0.01), 50)
+    with interop.installed():
+        async with Redis.from_url(
+            url, decode_responses=True, socket_timeout=0.1, retry=retry
+        ) as hasty:
+            client = by_client(by_framework.GatewayClient(registry=WorkerRegistry(hasty)))
+            await client("echo", "first", route_policy="SEND_ANYWAY")
+            await redis.client_pause(500)
+            assert await client("echo", "second", route_policy="SEND_ANYWAY") == ACCEPTED
+    contents = [command["body"]["content"] for command in await commands(redis, "echo")]
+    assert contents == ["first", "second"]
+
+
+async def test_an_idle_manager_outlives_its_clients_socket_timeout(
+    send: Send, redis: Redis, url: str, start: Start
+) -> None:
+    """By-framework's controller crashes when nothing comes for longer than that."""
+    provider = StartingStock(start)
+    async with (
+        Redis.from_url(url, socket_timeout=0.1) as hasty,
+        running(Manager(hasty, provider).run()),
+    ):
+        began_ms = await RedisStore(redis).now_ms()
+        await until(lambda: _has_passed(redis, began_ms + 1500))
+        assert await send("echo", route_policy="WAKE_AND_WAIT") == ACCEPTED
+
+
+async def _has_passed(redis: Redis, time_ms: int) -> bool:
+    return await RedisStore(redis).now_ms() > time_ms
 
 
 async def test_a_short_socket_timeout_ends_no_wait(url: str) -> None:

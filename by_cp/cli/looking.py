@@ -6,15 +6,18 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from by_cp.cli.running import fail, run, server_url
 from by_cp.control_plane import ControlPlane
+from by_cp.errors import LoginRefused, ServerUnreachable
 
 Watch = Annotated[
     bool,
@@ -52,12 +55,25 @@ def look_at(look: Looking, url: str | None, *, as_json: bool, watch: bool = Fals
 
     async def again_and_again() -> int:
         async with ControlPlane.connect(server_url(url)) as plane:
-            with Live(console=_console(), screen=True, auto_refresh=False) as live:
+            seen = (await look(plane)).shown
+            with Live(seen, console=_console(), screen=True, auto_refresh=False) as live:
                 while True:
-                    live.update((await look(plane)).shown, refresh=True)
                     await asyncio.sleep(INTERVAL_S)
+                    try:
+                        seen = (await look(plane)).shown
+                    except LoginRefused:
+                        raise
+                    except ServerUnreachable:
+                        live.update(Group(_away(), seen), refresh=True)
+                    else:
+                        live.update(seen, refresh=True)
 
     return run(again_and_again() if watch else once())
+
+
+def _away() -> Text:
+    now = datetime.now(UTC).strftime("%H:%M:%S")
+    return Text(f"{now} UTC: the server is away. What was seen last:", "bold red")
 
 
 def show(seen: Look, *, as_json: bool) -> None:

@@ -13,7 +13,8 @@ import pty
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from rich.cells import cell_len
 
 from by_cp.cli.main import build
 from by_cp.control_plane import ControlPlane
+from by_cp.embedded import EmbeddedServer
 from tests.cli.crowded import DEAD, ECHO, HELD, LONG, POISON, TENANT, WIDE, crowd
 from tests.cli.operating import BY_CP, Command
 from tests.cli.terminal import WIDTH, in_terminal
@@ -211,9 +213,9 @@ def test_by_replay_explains_itself(url: str) -> None:
     assert max(map(len, output.splitlines())) <= WIDTH
 
 
-@pytest.mark.parametrize("command", WATCHABLE)
-async def test_watch_shows_it_again_until_ctrl_c(url: str, command: str) -> None:
-    """On a terminal; quietly ended."""
+@asynccontextmanager
+async def watching(url: str, command: str) -> AsyncIterator[Callable[..., Callable[[], bool]]]:
+    """Watch on a terminal until Ctrl-C, which ends it quietly. Gives: was a text shown lately?"""
     mine, theirs = pty.openpty()
     environment = {**os.environ, "BY_CP_URL": url, "TERM": "xterm", "COLUMNS": "80"}
     watcher = subprocess.Popen(
@@ -224,23 +226,42 @@ async def test_watch_shows_it_again_until_ctrl_c(url: str, command: str) -> None
     )
     os.close(theirs)
     os.set_blocking(mine, False)
-    seen = b""
 
-    def shown() -> bool:
-        nonlocal seen
-        try:
-            seen += os.read(mine, 65536)
-        except BlockingIOError:
-            return False
-        return b"." in seen
+    def shown(text: bytes, without: bytes = b"\0") -> Callable[[], bool]:
+        def found() -> bool:
+            try:
+                lately = os.read(mine, 65536)
+            except BlockingIOError:
+                return False
+            return text in lately and without not in lately
+
+        return found
 
     try:
-        await until(shown, 20)
+        yield shown
     finally:
         watcher.send_signal(signal.SIGINT)
         _, errors = watcher.communicate(timeout=20)
         os.close(mine)
     assert (watcher.returncode, errors) == (130, b"")
+
+
+@pytest.mark.parametrize("command", WATCHABLE)
+async def test_watch_shows_it_again_until_ctrl_c(url: str, command: str) -> None:
+    """On a terminal; quietly ended."""
+    async with watching(url, command) as shown:
+        await until(shown(b"."), 20)
+
+
+async def test_watch_outlives_its_server(tmp_path: Path) -> None:
+    """What was seen last stays, with a line that says so, until the server is back."""
+    server = await EmbeddedServer.start(tmp_path)
+    async with watching(server.url, "status") as shown:
+        await until(shown(b"managers"), 20)
+        await server.stop()
+        await until(shown(b"the server is away"), 20)
+        async with await EmbeddedServer.start(tmp_path):
+            await until(shown(b"managers", without=b"is away"), 20)
 
 
 @pytest.mark.parametrize("name", WATCHABLE)

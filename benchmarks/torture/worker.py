@@ -44,4 +44,4 @@ async def main(directory: Path, idle_exit_s: float | None) -> int:
 
 if __name__ == "__main__":
     idle = sys.argv[2:]
-    sys.exit(run(main(Path(sys.argv[1]), float(idle[0]) if idle else None)))
+    sys.exit(run(main(Path(sys.argv[1]), float(idle[0]) if idle else None), terminated=0))

@@ -173,7 +173,7 @@ def fold(
         execution_id: str = event.execution_id  # type: ignore[attr-defined]
         head = find(execution_id)
         reached = steps.get(head.state if head is not None else None)
-        if reached is None and head is not None and standing(head.state, event.name) is None:
+        if reached is None and head is not None and standing(head.state, event) is None:  # type: ignore[arg-type]
             _end_life(views, head, event, position)
             head, reached = None, steps[None]
         if reached is None:

@@ -117,7 +117,7 @@ class Telling:
         """Return the row of the next event."""
         if isinstance(event, Requested):
             self.call = event.call
-        if standing(self._state, event.name) is None:  # it begins, or has another life
+        if standing(self._state, event) is None:  # it begins, or has another life
             self._state, self._version = None, 0
         known = TABLE.get((self._state, event.name))
         after = known.dest if known else _DESTINATIONS[event.name]

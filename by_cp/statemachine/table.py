@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from by_cp.errors import IllegalTransition
 from by_cp.statemachine.declaration import TRANSITIONS, Row
+from by_cp.statemachine.events import ExecutionEvent, Requested
 from by_cp.statemachine.states import Effect, State
 
 
@@ -42,15 +43,15 @@ TABLE = compile_table(TRANSITIONS)
 """(state, event name) -> Step, for every legal pair."""
 
 
-def standing(state: State | None, event_name: str) -> State | None:
+def standing(state: State | None, event: ExecutionEvent) -> State | None:
     """Return from which state an event of the log goes on.
 
-    That is the one which the event before it led to, but for one case: Requested always begins a
-    life. A store appends it only for an id that it does not know, and it forgets what was closed
-    after its retention time, and everything when its views are lost. What the id stood for until
-    then is over. No store decides with this: for it, what it does not know has no state at all.
+    That is the one which the event before it led to, but for one case: a Requested of version 1
+    begins a life. A store appends it only for an id that it does not know, and it forgets what was
+    closed after its retention time, and everything when its views are lost. What the id stood for
+    until then is over. No store decides with this: for it, what it does not know has no state.
     """
-    return None if event_name == "Requested" else state
+    return None if event.version == 1 and isinstance(event, Requested) else state
 
 
 def step(execution_id: str, state: State | None, event_name: str) -> Step:

@@ -61,7 +61,7 @@ def record_history(entries: Iterable[tuple[Position, Event]], path: Path) -> int
                 name: msgspec.to_builtins(value) for name, value in structs.asdict(event).items()
             }
             if isinstance(event, ExecutionEvent):
-                before = standing(states.get(event.execution_id), event.name)
+                before = standing(states.get(event.execution_id), event)
                 reached = TABLE.get((before, event.name))
                 states[event.execution_id] = reached.dest if reached else None
                 line.state = reached.dest if reached else ""
@@ -104,7 +104,7 @@ def _replay(views: Views, line: Line, last: Position) -> None:
         apply(views, event, line.position)
         return
     head = views.executions.get(event.execution_id)
-    before = standing(head.state, event.name) if head is not None else None
+    before = standing(head.state, event) if head is not None else None
     version = head.version if head is not None and before is not None else 0
     if (before, event.name) not in TABLE:
         rule = f"{event.name} is not declared from {before or 'nothing'}"

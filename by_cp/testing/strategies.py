@@ -56,7 +56,7 @@ from by_cp.statemachine.events import (
 )
 from by_cp.statemachine.position import Position
 from by_cp.statemachine.states import State
-from by_cp.statemachine.table import TABLE, standing
+from by_cp.statemachine.table import TABLE
 from by_cp.vocabulary import ErrorCode, RoutePolicy, WakeupDecisionStatus
 from by_cp.wire import WakeupDecision
 
@@ -345,9 +345,7 @@ def histories_with_one_illegal_step(
     state: State | None = None
     for event_type in walk[:index]:
         state = TABLE[state, event_name(event_type)].dest
-    names_of = ((e, event_name(e)) for e in EXECUTION_EVENTS)
-    # An id may have another life: as the log is read, that is no illegal step.
-    illegal = [e for e, name in names_of if (standing(state, name), name) not in TABLE]
+    illegal = [e for e in EXECUTION_EVENTS if (state, event_name(e)) not in TABLE]
     walk.insert(index, draw(st.sampled_from(illegal)))
     return _draw_all(draw, walk, execution_id), index
 

@@ -170,7 +170,7 @@ class Export:
                     before = self._state(execution_id, version)
                     touched[execution_id] = before is None
                 if version == 1:
-                    before = standing(before, name)
+                    before = standing(before, event)
                 after = states[execution_id] = step(execution_id, before, name).dest
                 story = stories.get(execution_id)
                 if story is None or version == 1:

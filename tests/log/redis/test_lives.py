@@ -7,10 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 from sqlite_utils import Database
 
 from by_cp.adapters import live_rows_at, raw_log_at
+from by_cp.errors import IllegalTransition
 from by_cp.keys import RedisKeys
 from by_cp.log.contract import Entry
 from by_cp.log.redis.store import RETENTION_MS, RedisStore
@@ -139,6 +141,14 @@ def rows_of(path: Path) -> dict[str, list[str]]:
             table: sorted(map(repr, Database(file)[table].rows))
             for table in ("executions", "pending", "dead_letters", "wake_members", "quotas")
         }
+
+
+async def test_a_request_is_no_step_of_a_life(entries: list[Entry]) -> None:
+    """One that a store appended to what it knew, as its version says, breaks the law."""
+    position, event = entries[5]
+    later = f"{int(position.partition('-')[0]) + 1000}-0"
+    with pytest.raises(IllegalTransition, match="Requested"):
+        fold([*entries, (later, structs.replace(event, version=3))])
 
 
 @pytest.mark.parametrize("page", [1, 2, 100])

@@ -15,7 +15,11 @@ def runs(pid: int) -> bool:
 
 
 def marked(mark: str) -> set[int]:
-    """The processes that run with this text in their environment."""
+    """The processes that run with this text in their environment.
+
+    One that is just being replaced by its program shows no environment for a moment: what is to be
+    there is waited for.
+    """
     found = set()
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:

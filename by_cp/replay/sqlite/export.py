@@ -29,7 +29,7 @@ from by_cp.replay.sqlite.story import ENDS, KINDS, Story
 from by_cp.statemachine.events import Call, Event
 from by_cp.statemachine.position import BEGINNING, Position, time_ms
 from by_cp.statemachine.states import State
-from by_cp.statemachine.table import standing, step
+from by_cp.statemachine.table import TABLE, standing, step
 
 CACHE_KIB = 64 * 1024
 PAGE_BYTES = 16 * 1024
@@ -171,7 +171,8 @@ class Export:
                     touched[execution_id] = before is None
                 if version == 1:
                     before = standing(before, event)
-                after = states[execution_id] = step(execution_id, before, name).dest
+                reached = TABLE.get((before, name)) or step(execution_id, before, name)
+                after = states[execution_id] = reached.dest
                 story = stories.get(execution_id)
                 if story is None or version == 1:
                     story = stories[execution_id] = Story(at_ms)

@@ -7,7 +7,7 @@ meanwhile can look like a fault.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from by_cp.projections.rows import PendingRow
@@ -55,6 +55,16 @@ class Stray(NamedTuple):
     execution_id: str
 
 
+class Heads(NamedTuple):
+    """What one look at the heads of some executions found."""
+
+    execution_ids: Sequence[str]
+    position: Position
+    """The log's last at that moment."""
+    lines: list[bytes]
+    """Of each head what a fold says of it; b"" when there is none."""
+
+
 class Head(NamedTuple):
     """All of one execution's head that is to be put back."""
 
@@ -83,8 +93,11 @@ class LiveRows(Protocol):
         """Return which rows there are. Not one moment: some may come and go meanwhile."""
         ...
 
-    def heads(self, execution_ids: Sequence[str]) -> tuple[Position, list[bytes]]:
-        """Return the log's last position, and of each head one line; b"" when there is none."""
+    def heads(self, batches: Iterable[Sequence[str]]) -> Iterator[Heads]:
+        """Give the heads of executions, each batch in one look, and in order.
+
+        A batch may be looked at while the caller is still busy with the one before.
+        """
         ...
 
     def executions(self, asked: Sequence[Expected]) -> tuple[Position, list[Hash]]:

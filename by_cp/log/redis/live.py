@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import msgspec
@@ -14,8 +14,9 @@ from redis.retry import Retry
 
 from by_cp.keys import RedisKeys, wake_group
 from by_cp.log.commands import Member
-from by_cp.log.live import EXECUTION_FIELDS, Expected, Hash, Head, Names, Stray
+from by_cp.log.live import EXECUTION_FIELDS, Expected, Hash, Head, Heads, Names, Stray
 from by_cp.log.redis import library
+from by_cp.log.redis.ahead import Ahead, ReplyLost
 from by_cp.log.redis.calls import server_error
 from by_cp.log.redis.layout import keys_of_inspected, keys_of_installed
 from by_cp.log.redis.rawlog import RETRIES
@@ -74,11 +75,24 @@ class RedisLive:
             if int(cursor) == 0:
                 return found
 
-    def heads(self, execution_ids: Sequence[str]) -> tuple[Position, list[bytes]]:
-        """Return the log's last position, and of each head one line."""
-        keys = [RedisKeys.log(), *map(RedisKeys.head, execution_ids)]
-        last, *lines = self._call("inspect_heads", keys)
-        return last.decode(), lines
+    def heads(self, batches: Iterable[Sequence[str]]) -> Iterator[Heads]:
+        """Give heads, a batch at a time; the server looks for the next while the caller works."""
+        with closing(Ahead(self._client.connection_pool)) as ahead:
+            coming: list[tuple[int, Sequence[str]]] = []
+            for batch in batches:
+                ticket = ahead.send(*_called("inspect_heads", _keys_of_heads(batch)))
+                coming.append((ticket, batch))
+                if len(coming) > 1:
+                    yield self._heads(ahead, *coming.pop(0))
+            for ticket, batch in coming:
+                yield self._heads(ahead, ticket, batch)
+
+    def _heads(self, ahead: Ahead, ticket: int, batch: Sequence[str]) -> Heads:
+        try:
+            last, *lines = ahead.receive(ticket)
+        except (ReplyLost, ResponseError):
+            last, *lines = self._call("inspect_heads", _keys_of_heads(batch))
+        return Heads(batch, last.decode(), lines)
 
     def executions(self, asked: Sequence[Expected]) -> tuple[Position, list[Hash]]:
         """Return the log's last position, and of each execution all that is found of it."""
@@ -193,6 +207,10 @@ class RedisLive:
                 if "already exists" not in str(error):
                     raise
             return call()
+
+
+def _keys_of_heads(execution_ids: Sequence[str]) -> list[str]:
+    return [RedisKeys.log(), *map(RedisKeys.head, execution_ids)]
 
 
 def _called(command: str, keys: list[str], *arguments: str | bytes) -> tuple[Any, ...]:

@@ -31,13 +31,17 @@ def progress(
         TimeRemainingColumn(compact=True),
     )
     hidden = not shown or not console.is_terminal or console.is_dumb_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
+    bars = Progress(*columns, console=console, transient=True, disable=hidden)
+    try:  # Ctrl-C may come while the bar starts: its cursor is to be given back then, too
+        bars.start()
         task = bars.add_task(what, total=total)
 
         def advance(done: int) -> None:
             bars.advance(task, done)
 
         yield advance
+    finally:
+        bars.stop()
 
 
 class _Done(ProgressColumn):

@@ -29,14 +29,14 @@ def in_terminal(url: str, *arguments: str, module: str = "by_cp.cli") -> tuple[i
         text=True,
     )
     os.close(theirs)
-    shown = _all_of(mine)
+    shown = all_of(mine)
     _, errors = process.communicate(timeout=60)
     text = _STYLE.sub("", shown.decode()).replace("\r\n", "\n")
     assert "\x1b" not in text
     return process.returncode, text, errors
 
 
-def _all_of(terminal: int) -> bytes:
+def all_of(terminal: int) -> bytes:
     """Read until whoever writes there is gone, which Linux tells by an error."""
     shown = b""
     with open(terminal, "rb", buffering=0) as file:

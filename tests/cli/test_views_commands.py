@@ -47,7 +47,7 @@ async def test_verify_says_what_differs(store: RedisStore, redis: Redis, url: st
     assert (difference["view"], difference["key"]) == ("quotas", "acme")
     assert difference["fields"] == {"l": ["5", "6"]}
     done = views("verify", "--url", url)
-    assert "differs: quotas 'acme': l is '6', must be '5'" in done.stderr
+    assert "differs: quotas 'acme': limit is '6', must be '5'" in done.stderr
     assert await store.read()
 
 
@@ -56,7 +56,7 @@ async def test_rebuild_says_what_it_put_right(store: RedisStore, redis: Redis, u
     await redis.hset(RedisKeys.view_quota("acme"), "l", "6")
     done = views("rebuild", "--url", url)
     assert done.returncode == 0, done.stderr
-    assert "put right: quotas 'acme': l was '6', must be '5'" in done.stderr
+    assert "put right: quotas 'acme': limit was '6', must be '5'" in done.stderr
     done = views("rebuild", "--json", "--url", url)
     assert (done.returncode, told(done)["changed"]) == (0, [])
     assert (await store.views()).quotas["acme"].limit == 5

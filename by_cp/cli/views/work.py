@@ -18,9 +18,10 @@ from by_cp.log.rawlog import Pages, RawLog, without_gc
 from by_cp.replay.archive.reading import ArchiveReader, WholeLog
 from by_cp.replay.drift.checking import Watch
 from by_cp.replay.drift.verifying import Difference
+from by_cp.replay.drift.words import in_words
 
-SHOWN_MAX = 100
-"""So many differences are shown to people; `--json` has all."""
+SHOWN_MAX = 20
+"""So many rows that differ are shown to people; `--json` has all."""
 
 Archive = Annotated[
     Path | None,
@@ -59,15 +60,11 @@ def working(url: str | None, archive: Path | None, *, shown: bool) -> Iterator[W
 
 
 def tell(differences: Iterable[Difference], word: str) -> None:
-    """Say on stderr what differs, a line for each field."""
+    """Say on stderr what differs, a line for each row."""
     was = "is" if word == "differs" else "was"
-    lines = [
-        f"{word}: {one.view} {one.key!r}: {name} {was} {found!r}, must be {expected!r}"
-        for one in differences
-        for name, (expected, found) in one.fields.items()
-    ]
-    for line in lines[:SHOWN_MAX]:
-        print(f"by-cp: {line}", file=sys.stderr)  # noqa: T201 - it is a command
-    if len(lines) > SHOWN_MAX:
-        more = f"by-cp: and {len(lines) - SHOWN_MAX:,} more; --json has all"
+    found = list(differences)
+    for one in found[:SHOWN_MAX]:
+        print(f"by-cp: {word}: {in_words(one, was=was)}", file=sys.stderr)  # noqa: T201 - it is a command
+    if len(found) > SHOWN_MAX:
+        more = f"by-cp: and {len(found) - SHOWN_MAX:,} rows more; --json has all"
         print(more, file=sys.stderr)  # noqa: T201 - it is a command

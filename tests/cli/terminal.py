@@ -37,7 +37,7 @@ def in_terminal(url: str, *arguments: str, module: str = "by_cp.cli") -> tuple[i
 
 
 def all_of(terminal: int) -> bytes:
-    """Read until whoever writes there is gone, which Linux tells by an error."""
+    """Return what is shown until whoever writes there is gone, which Linux tells by an error."""
     shown = b""
     with open(terminal, "rb", buffering=0) as file:
         while True:

@@ -21,6 +21,7 @@ from redis import Redis
 
 from by_cp.keys import RedisKeys
 from by_cp.statemachine.codec import CODEC
+from tests.cli.terminal import all_of
 from tests.cli.test_log_export import rejections
 from tests.rawlogs import append_bytes
 from tests.waiting import until
@@ -118,7 +119,7 @@ async def test_a_snapshot_is_not_touched(client: Redis, url: str, tmp_path: Path
     while b"folding" not in shown:
         shown += os.read(terminal, 65536)
     process.send_signal(signal.SIGINT)
-    shown += rest_of(terminal)
+    shown += all_of(terminal)
     assert process.wait(30) == 130
     assert f"by-cp: interrupted: {path} was not written".encode() in shown
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [
@@ -127,19 +128,6 @@ async def test_a_snapshot_is_not_touched(client: Redis, url: str, tmp_path: Path
     assert Run(url, "views", "snapshot", path).done()["events"] == ENTRIES
     assert Run(url, "views", "snapshot", path, "--check").done()["ok"]
     assert client.keys() == [RedisKeys.log().encode()]
-
-
-def rest_of(terminal: int) -> bytes:
-    """Return what is shown until nobody is there any more."""
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 65536):
-            shown += chunk
-    except OSError:  # Linux says so; others just end
-        return shown
-    finally:
-        os.close(terminal)
-    return shown
 
 
 @pytest.mark.parametrize(

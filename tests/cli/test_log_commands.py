@@ -17,6 +17,7 @@ from redis import Redis
 
 from by_cp.keys import RedisKeys
 from by_cp.replay.archive.directory import locked, segment_name
+from tests.cli.terminal import all_of
 from tests.rawlogs import append
 from tests.waiting import until
 
@@ -153,19 +154,6 @@ def test_each_command_explains_itself(command: str) -> None:
     assert "Exit codes" in printed
 
 
-def all_shown(terminal: int) -> bytes:
-    """Return what is shown in a terminal until nobody is there any more."""
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 65536):
-            shown += chunk
-    except OSError:  # Linux says so; others just end
-        return shown
-    finally:
-        os.close(terminal)
-    return shown
-
-
 async def test_ctrl_c_ends_it_quietly_and_the_next_one_goes_on(
     client: Redis, url: str, tmp_path: Path
 ) -> None:
@@ -179,7 +167,7 @@ async def test_ctrl_c_ends_it_quietly_and_the_next_one_goes_on(
         os.close(theirs)
         await until((tmp_path / "log" / segment_name(1)).exists, 20)
         process.send_signal(signal.SIGINT)
-        shown = all_shown(terminal)
+        shown = all_of(terminal)
         assert process.wait(20) == 130
     finally:
         client.client_unpause()
